@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What differs between kernels, by feature and not by version. */
+#ifndef KCHAN_COMPAT_H
+#define KCHAN_COMPAT_H
+
+#include <linux/ktime.h>
+#include <linux/nsproxy.h>
+#include <linux/sched.h>
+#include <linux/time_namespace.h>
+
+#ifdef TASK_FREEZABLE
+#define KCHAN_SLEEP	(TASK_INTERRUPTIBLE | TASK_FREEZABLE)
+#else
+#define KCHAN_SLEEP	TASK_INTERRUPTIBLE
+#endif
+
+/* do_timens_ktime_to_host() is not exported. */
+static inline ktime_t kchan_deadline_to_host(s64 deadline)
+{
+#ifdef CONFIG_TIME_NS
+	ktime_t off = timespec64_to_ktime(current->nsproxy->time_ns->offsets.monotonic);
+	s64 host;
+
+	if (check_sub_overflow(deadline, off, &host))
+		return off > 0 ? S64_MIN : KTIME_MAX - 1;
+	return host;
+#else
+	return deadline;
+#endif
+}
+
+#endif

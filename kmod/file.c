@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The ends as files: ioctl, read, write, poll, fdinfo, close. */
+#include <linux/anon_inodes.h>
+#include <linux/compat.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+
+#include "kchan.h"
+
+static const struct file_operations handle_fops;
+
+static int side_of(struct file *file)
+{
+	if (file->f_op == &kchan_rx_fops)
+		return KCHAN_SIDE_RX;
+	return file->f_op == &kchan_tx_fops ? KCHAN_SIDE_TX : -1;
+}
+
+static bool is_ours(struct file *file)
+{
+	return side_of(file) >= 0 || file->f_op == &handle_fops;
+}
+
+/* The channel behind @fd, referenced, if it is that end of one. */
+struct kchan *kchan_from_fd(int fd, int side)
+{
+	struct file *file = fget(fd);
+	struct kchan *c;
+
+	if (!file)
+		return ERR_PTR(-EBADF);
+	if (side_of(file) == side) {
+		c = file->private_data;
+		kref_get(&c->ref);
+	} else {
+		c = ERR_PTR(is_ours(file) ? -EBADF : -ENOTTY);
+	}
+	fput(file);
+	return c;
+}
+
+/* What a call runs under; no descriptor is a group yet. */
+int kchan_check_under(int under)
+{
+	struct file *file;
+	int err;
+
+	if (likely(under == -1))
+		return 0;
+	file = fget(under);
+	if (!file)
+		return -EBADF;
+	err = is_ours(file) ? -EBADF : -ENOTTY;
+	fput(file);
+	return err;
+}
+
+int kchan_kind(int fd)
+{
+	struct file *file = fget(fd);
+	int side;
+
+	if (!file)
+		return -EBADF;
+	side = side_of(file);
+	fput(file);
+	if (side < 0)
+		return -ENOTTY;
+	return side == KCHAN_SIDE_RX ? KCHAN_RX : KCHAN_TX;
+}
+
+static int check_xfer(struct kchan_xfer *x, unsigned int cmd, unsigned long arg)
+{
+	int err = kchan_args(x, sizeof(*x), cmd, arg);
+
+	if (err)
+		return err;
+	if (x->flags)
+		return -EINVAL;
+	return kchan_check_under(x->under);
+}
+
+static long do_send(struct kchan *c, unsigned int cmd, unsigned long arg)
+{
+	struct kchan_payload p;
+	struct kchan_xfer x;
+	int err = check_xfer(&x, cmd, arg);
+
+	if (err)
+		return err;
+	if (x.len > c->msg_max)
+		return -EMSGSIZE;
+	err = kchan_load(&p, u64_to_user_ptr(x.buf), x.len, NULL);
+	return err ?: kchan_send(c, &p, x.deadline);
+}
+
+static long do_recv(struct kchan *c, unsigned int cmd, unsigned long arg)
+{
+	struct kchan_dst dst = {};
+	struct kchan_xfer x;
+	int err = check_xfer(&x, cmd, arg);
+
+	if (err)
+		return err;
+	dst.buf = u64_to_user_ptr(x.buf);
+	x.len = min_t(u64, x.len, INT_MAX);
+	return kchan_recv(c, x.len, &dst, x.deadline);
+}
+
+static long do_shut(struct kchan *c, int side, unsigned int cmd, unsigned long arg)
+{
+	struct kchan_shut s;
+	int err = kchan_args(&s, sizeof(s), cmd, arg);
+
+	if (err)
+		return err;
+	if (s.flags || s.err < 0 || s.err > 4095)
+		return -EINVAL;
+	return kchan_shut(c, side, s.err);
+}
+
+static long do_info(struct kchan *c, int side, unsigned long arg)
+{
+	struct kchan_info info;
+
+	kchan_fill_info(c, side, &info);
+	return kchan_answer(&info, sizeof(info), arg);
+}
+
+static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
+{
+	struct kchan *c = file->private_data;
+	int side = side_of(file);
+
+	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
+		return -ENOTTY;
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(KCHAN_IOC_SEND):
+		return side == KCHAN_SIDE_TX ? do_send(c, cmd, arg) : -EBADF;
+	case _IOC_NR(KCHAN_IOC_RECV):
+		return side == KCHAN_SIDE_RX ? do_recv(c, cmd, arg) : -EBADF;
+	case _IOC_NR(KCHAN_IOC_SELECT):
+		return kchan_select(cmd, arg, false, compat);
+	case _IOC_NR(KCHAN_IOC_SHUT):
+		return do_shut(c, side, cmd, arg);
+	case _IOC_NR(KCHAN_IOC_INFO):
+		return do_info(c, side, arg);
+	case _IOC_NR(KCHAN_IOC_FEATURES):
+		return kchan_features(arg);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static long kchan_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return end_ioctl(file, cmd, arg, false);
+}
+
+#ifdef CONFIG_COMPAT
+static long kchan_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return end_ioctl(file, cmd, (unsigned long)compat_ptr(arg), true);
+}
+#endif
+
+static s64 iocb_deadline(struct kiocb *iocb)
+{
+	bool now = iocb->ki_flags & IOCB_NOWAIT || iocb->ki_filp->f_flags & O_NONBLOCK;
+
+	return now ? KCHAN_NOW : KCHAN_FOREVER;
+}
+
+/* 0 is the end of the stream here, so an empty message can't be read. */
+static ssize_t kchan_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct kchan *c = iocb->ki_filp->private_data;
+	struct kchan_dst dst = { .iter = to };
+	long r;
+
+	if (!c->msg_max)
+		return -EINVAL;
+	if (!iov_iter_count(to))
+		return 0;
+	r = kchan_recv(c, iov_iter_count(to) | KCHAN_NO_EMPTY, &dst, iocb_deadline(iocb));
+	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+}
+
+static ssize_t kchan_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct kchan *c = iocb->ki_filp->private_data;
+	size_t len = iov_iter_count(from);
+	struct kchan_payload p;
+	long r;
+
+	if (!c->msg_max || !len)
+		return -EINVAL;
+	if (len > c->msg_max)
+		return -EMSGSIZE;
+	r = kchan_load(&p, NULL, len, from);
+	if (r)
+		return r;
+	r = kchan_send(c, &p, iocb_deadline(iocb));
+	return r < 0 ? r : len;
+}
+
+static __poll_t rx_poll(struct file *file, poll_table *pt)
+{
+	struct kchan *c = file->private_data;
+	__poll_t mask = 0;
+
+	poll_wait(file, &c->rx_poll, pt);
+	spin_lock(&c->lock);
+	if (c->len || kchan_pending(&c->sendq))
+		mask = EPOLLIN | EPOLLRDNORM;
+	else if (c->shut)
+		mask = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP;
+	spin_unlock(&c->lock);
+	return mask;
+}
+
+static __poll_t tx_poll(struct file *file, poll_table *pt)
+{
+	struct kchan *c = file->private_data;
+	__poll_t mask = 0;
+
+	poll_wait(file, &c->tx_poll, pt);
+	spin_lock(&c->lock);
+	if (c->shut)
+		mask = EPOLLOUT | EPOLLWRNORM | EPOLLERR;
+	else if (c->len < c->capacity || c->flags || kchan_pending(&c->recvq))
+		mask = EPOLLOUT | EPOLLWRNORM;
+	spin_unlock(&c->lock);
+	return mask;
+}
+
+static int kchan_release(struct inode *inode, struct file *file)
+{
+	struct kchan *c = file->private_data;
+
+	kchan_end(c, side_of(file));
+	kchan_put(c);
+	return 0;
+}
+
+static void kchan_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct kchan *c = file->private_data;
+	struct kchan_info i;
+
+	kchan_fill_info(c, -1, &i);
+	seq_printf(m, "kchan-role:\t%s\n", side_of(file) == KCHAN_SIDE_RX ? "rx" : "tx");
+	seq_printf(m, "kchan-id:\t%llu\nkchan-msg-max:\t%llu\nkchan-capacity:\t%llu\n",
+		   i.id, i.msg_max, i.capacity);
+	seq_printf(m, "kchan-len:\t%llu\nkchan-next-len:\t%llu\n", i.len, i.next_len);
+	seq_printf(m, "kchan-senders:\t%llu\nkchan-receivers:\t%llu\n", i.senders, i.receivers);
+	seq_printf(m, "kchan-parked-senders:\t%llu\nkchan-parked-receivers:\t%llu\n",
+		   i.parked_senders, i.parked_receivers);
+	seq_printf(m, "kchan-sent:\t%llu\nkchan-received:\t%llu\nkchan-dropped:\t%llu\n",
+		   i.sent, i.received, i.dropped);
+	seq_printf(m, "kchan-shut:\t%u\nkchan-send-err:\t%u\nkchan-recv-err:\t%u\n",
+		   i.shut, i.send_err, i.recv_err);
+}
+
+const struct file_operations kchan_rx_fops = {
+	.owner = THIS_MODULE,
+	.release = kchan_release,
+	.read_iter = kchan_read_iter,
+	.poll = rx_poll,
+	.unlocked_ioctl = kchan_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = kchan_compat_ioctl,
+#endif
+	.show_fdinfo = kchan_show_fdinfo,
+};
+
+const struct file_operations kchan_tx_fops = {
+	.owner = THIS_MODULE,
+	.release = kchan_release,
+	.write_iter = kchan_write_iter,
+	.poll = tx_poll,
+	.unlocked_ioctl = kchan_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = kchan_compat_ioctl,
+#endif
+	.show_fdinfo = kchan_show_fdinfo,
+};
+
+/* A bare descriptor for a select that waits; see struct kchan_select. */
+static long handle_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
+{
+	if (_IOC_TYPE(cmd) == KCHAN_MAGIC && _IOC_NR(cmd) == _IOC_NR(KCHAN_IOC_SELECT))
+		return kchan_select(cmd, arg, true, compat);
+	return -ENOTTY;
+}
+
+static long handle_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return handle_ioctl_any(cmd, arg, false);
+}
+
+#ifdef CONFIG_COMPAT
+static long handle_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return handle_ioctl_any(cmd, (unsigned long)compat_ptr(arg), true);
+}
+#endif
+
+static const struct file_operations handle_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = handle_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = handle_compat_ioctl,
+#endif
+};
+
+int kchan_handle_fd(void)
+{
+	return anon_inode_getfd("[kchan:select]", &handle_fops, NULL, O_RDWR | O_CLOEXEC);
+}
+
+static struct file *open_end(struct kchan *c, int side)
+{
+	bool rx = side == KCHAN_SIDE_RX;
+	struct file *file;
+	char name[40];
+
+	snprintf(name, sizeof(name), "[kchan:%s:%llu]", rx ? "rx" : "tx", c->id);
+	file = anon_inode_getfile(name, rx ? &kchan_rx_fops : &kchan_tx_fops, c,
+				  rx ? O_RDONLY : O_WRONLY);
+	if (IS_ERR(file))
+		return file;
+	kref_get(&c->ref);
+	stream_open(file_inode(file), file);
+	file->f_mode |= FMODE_NOWAIT;
+	return file;
+}
+
+/* Numbers are reserved and stored first, files installed last. */
+int kchan_make_fds(struct kchan_make *m, struct kchan_make __user *um)
+{
+	struct kchan *c = kchan_alloc(m->msg_max, m->capacity, m->flags);
+	struct file *file[2] = {};
+	int fd[2] = { -1, -1 };
+	int i, err = 0;
+
+	if (IS_ERR(c))
+		return PTR_ERR(c);
+	for (i = 0; i < 2 && !err; i++) {
+		fd[i] = get_unused_fd_flags(O_CLOEXEC);
+		if (fd[i] < 0) {
+			err = fd[i];
+			break;
+		}
+		file[i] = open_end(c, i);
+		if (IS_ERR(file[i])) {
+			err = PTR_ERR(file[i]);
+			file[i] = NULL;
+		}
+	}
+	if (!err && (put_user(fd[0], &um->end[0]) || put_user(fd[1], &um->end[1])))
+		err = -EFAULT;
+	if (!err) {
+		c->file[KCHAN_SIDE_RX] = file[0];
+		c->file[KCHAN_SIDE_TX] = file[1];
+	}
+	for (i = 0; i < 2; i++) {
+		if (!err) {
+			fd_install(fd[i], file[i]);
+			continue;
+		}
+		if (file[i])
+			fput(file[i]);
+		if (fd[i] >= 0)
+			put_unused_fd(fd[i]);
+	}
+	kchan_put(c);
+	return err;
+}

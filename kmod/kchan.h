@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The story of kchan.
+ *
+ * A channel (struct kchan) is a ring of messages and two FIFO queues of
+ * waiters. Two files stand for it, one an end; each file holds a reference to
+ * the channel, and ->release of a file ends its side. A waiting call holds the
+ * channel, never a file: the last close elsewhere acts at once.
+ *
+ * A waiter (struct kchan_waiter) is one waiting call, on its caller's stack. It
+ * is queued by nodes, one a case: a *single* waiter has one node, a select one
+ * for each case. Peers reach a waiter only through a node under its channel's
+ * lock, so a waiter may go once all its nodes are unlinked.
+ *
+ * States of a waiter: PENDING -> DONE (a peer chose it; result in place), or
+ * PENDING -> ABORTED (its owner gave up), or PENDING -> DONE by its owner while
+ * it is still queueing. Never back.
+ *   single: the state is protected by the lock of its one channel. The peer
+ *     writes DONE last, with release; the owner, seeing DONE with acquire,
+ *     leaves without taking the lock again: its node is already unlinked.
+ *   select: the state is protected by waiter->lock, and the owner always
+ *     unlinks under each channel's lock before it reads the result.
+ *
+ * Lock order: kchan.lock -> kchan_waiter.lock (lower address) ->
+ * kchan_waiter.lock (higher). Never two kchan.locks. Nothing takes them from
+ * interrupts. Nothing is allocated, freed by vfree, woken through a poll queue,
+ * or copied to or from user memory under them.
+ *
+ * Lost wake-ups: who parks looks for a peer and queues in one critical section;
+ * of two who could meet, the later sees the earlier. A failed commit means that
+ * another commit succeeded. Pollers queue first (poll_wait) and look under
+ * kchan.lock after; who changes state under it looks for pollers after the
+ * change (wq_has_sleeper() has the barrier).
+ */
+#ifndef KCHAN_H
+#define KCHAN_H
+
+#include <linux/cred.h>
+#include <linux/fdtable.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/poll.h>
+#include <linux/refcount.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+#include <linux/wait.h>
+#include <linux/kchan.h>
+
+#include "compat.h"
+
+#define KCHAN_INLINE	128	/* messages up to this live in slots and nodes */
+#define KCHAN_WAKES	16	/* tasks woken per hold of a lock */
+
+/* In a receive's room: read(2), which can't take an empty message. */
+#define KCHAN_NO_EMPTY	(1UL << (BITS_PER_LONG - 1))
+
+/* What try_send and try_recv answer beside a result; no errno is this low. */
+#define KCHAN_WAIT	(-0x10000)	/* would wait */
+#define KCHAN_GONE	(-0x10001)	/* self was chosen through another case */
+
+/* quota.c: what a user holds. Entries live while anything refers to them. */
+struct kchan_user {
+	struct hlist_node hash;		/* user_lock */
+	refcount_t ref;
+	kuid_t uid;
+	atomic_long_t bytes;
+	atomic_long_t chans;
+};
+
+/* A message too large for a slot, or one put back. */
+struct kchan_pkt {
+	struct list_head list;		/* kchan.lock, while put back */
+	struct kchan_user *user;	/* charged to, until buffered or handed over */
+	u32 len;
+	u8 data[];
+};
+
+/* A message on its way: inline, or in @pkt. */
+struct kchan_payload {
+	u32 len;
+	struct kchan_pkt *pkt;
+	u8 data[KCHAN_INLINE] __aligned(8);
+};
+
+struct kchan_slot {
+	u32 len;
+	union {
+		struct kchan_pkt *pkt;	/* len > KCHAN_INLINE */
+		DECLARE_FLEX_ARRAY(u8, data);
+	};
+};
+
+enum { KCHAN_PENDING, KCHAN_DONE, KCHAN_ABORTED };
+
+struct kchan_waiter {
+	spinlock_t lock;		/* selects: state, fired, res */
+	int state;
+	bool single;			/* see above */
+	bool queued;			/* owner only: some node may be linked */
+	u32 fired;			/* written by who makes it DONE */
+	int res;
+	struct task_struct *task;
+	struct kchan_payload in;	/* what a receive got */
+};
+
+struct kchan_node {
+	struct list_head list;		/* kchan.lock */
+	struct kchan_waiter *waiter;
+	u32 idx;			/* which case */
+	size_t room;			/* receive: its buffer's size */
+	struct kchan_payload *out;	/* send: the message */
+};
+
+enum { KCHAN_SIDE_RX, KCHAN_SIDE_TX };
+
+struct kchan {
+	spinlock_t lock;
+	u32 shut;			/* lock; KCHAN_SHUT_* */
+	u32 send_err, recv_err;		/* lock */
+	int eof;			/* lock: what a drained receive gets */
+	bool rx_gone;			/* lock: no receiving file is left */
+	u32 flags, capacity, msg_max, slot_size;	/* const */
+	u32 head, ring_len;		/* lock */
+	u32 len;			/* lock: ring_len + messages put back */
+	u8 *ring;			/* lock */
+	struct list_head returned;	/* lock: put back, ahead of the ring */
+	struct list_head sendq, recvq;	/* lock */
+	u64 seq;			/* lock to write: rises when a call may become ready */
+	u64 sent, dropped;		/* lock */
+	atomic64_t received;
+	wait_queue_head_t rx_poll, tx_poll;
+	struct file *file[2];		/* lock; NULL once released */
+	u32 call_refs[2];		/* lock: file references of parked calls */
+	u64 id;
+	size_t charged;
+	struct kchan_user *user;
+	struct kref ref;
+};
+
+/* What is to be done once kchan.lock is dropped. */
+struct kchan_wake {
+	unsigned int n;
+	struct kchan_pkt *drop;
+	struct task_struct *task[KCHAN_WAKES];
+};
+
+static inline void kchan_wake_init(struct kchan_wake *wk)
+{
+	wk->n = 0;
+	wk->drop = NULL;
+}
+
+/* Where a received message goes. */
+struct kchan_dst {
+	void __user *buf;
+	struct iov_iter *iter;
+};
+
+/* main.c */
+extern unsigned int kchan_msg_max, kchan_max_capacity;
+extern unsigned int kchan_max_user_chans;
+extern unsigned long kchan_max_user_bytes;
+int kchan_answer(const void *v, size_t known, unsigned long arg);
+int kchan_args(void *dst, size_t size, unsigned int cmd, unsigned long arg);
+int kchan_features(unsigned long arg);
+
+/* quota.c */
+struct kchan_user *kchan_user_get(void);
+void kchan_user_put(struct kchan_user *u);
+int kchan_charge(struct kchan_user *u, size_t bytes);
+void kchan_uncharge(struct kchan_user *u, size_t bytes);
+int kchan_charge_chan(struct kchan_user *u);
+void kchan_uncharge_chan(struct kchan_user *u);
+
+/* chan.c */
+struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags);
+void kchan_put(struct kchan *c);
+int kchan_load(struct kchan_payload *p, const void __user *buf, size_t len,
+	       struct iov_iter *iter);
+void kchan_drop(struct kchan_payload *p);
+int kchan_try_send(struct kchan *c, struct kchan_payload *p,
+		   struct kchan_waiter *self, struct kchan_wake *wk);
+int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
+		   struct kchan_waiter *self, struct kchan_wake *wk);
+int kchan_deliver(struct kchan *c, struct kchan_payload *p,
+		  const struct kchan_dst *dst);
+bool kchan_pending(struct list_head *q);
+void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out);
+int kchan_sleep(struct kchan_waiter *w, s64 deadline);
+int kchan_late(s64 deadline);
+long kchan_send(struct kchan *c, struct kchan_payload *p, s64 deadline);
+long kchan_recv(struct kchan *c, size_t room, const struct kchan_dst *dst,
+		s64 deadline);
+int kchan_shut(struct kchan *c, int side, int err);
+void kchan_end(struct kchan *c, int side);
+void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info);
+void kchan_wait_refs(struct kchan *c, int side, int delta);
+
+/* file.c */
+extern const struct file_operations kchan_rx_fops, kchan_tx_fops;
+int kchan_make_fds(struct kchan_make *m, struct kchan_make __user *um);
+int kchan_handle_fd(void);
+int kchan_kind(int fd);
+struct kchan *kchan_from_fd(int fd, int side);
+int kchan_check_under(int under);
+
+/* select.c */
+long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat);
+
+static inline bool kchan_shared_fds(void)
+{
+	return atomic_read(&current->files->count) > 1;
+}
+
+#endif

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* /dev/kchan, module parameters, argument structures. */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+
+#include "kchan.h"
+
+#define MSG_LIMIT	(16U << 20)
+#define CAPACITY_LIMIT	(1U << 24)
+
+static int set_capped(const char *val, const struct kernel_param *kp, unsigned int max)
+{
+	unsigned int v;
+	int err = kstrtouint(val, 0, &v);
+
+	if (err)
+		return err;
+	if (v > max)
+		return -EINVAL;
+	WRITE_ONCE(*(unsigned int *)kp->arg, v);
+	return 0;
+}
+
+static int set_msg_max(const char *val, const struct kernel_param *kp)
+{
+	return set_capped(val, kp, MSG_LIMIT);
+}
+
+static int set_capacity(const char *val, const struct kernel_param *kp)
+{
+	return set_capped(val, kp, CAPACITY_LIMIT);
+}
+
+static const struct kernel_param_ops msg_max_ops = {
+	.set = set_msg_max, .get = param_get_uint,
+};
+
+static const struct kernel_param_ops capacity_ops = {
+	.set = set_capacity, .get = param_get_uint,
+};
+
+unsigned int kchan_msg_max = 64 << 10;
+module_param_cb(msg_max, &msg_max_ops, &kchan_msg_max, 0644);
+MODULE_PARM_DESC(msg_max, "Largest msg_max a channel may be made with, in bytes (default 65536, at most 16777216)");
+
+unsigned int kchan_max_capacity = 1 << 20;
+module_param_cb(max_capacity, &capacity_ops, &kchan_max_capacity, 0644);
+MODULE_PARM_DESC(max_capacity, "Largest capacity of a channel, in messages (default 1048576, at most 16777216)");
+
+unsigned int kchan_max_user_chans = 16384;
+module_param_named(max_user_chans, kchan_max_user_chans, uint, 0644);
+MODULE_PARM_DESC(max_user_chans, "Channels a user may have made that still exist; CAP_SYS_RESOURCE is exempt (default 16384)");
+
+unsigned long kchan_max_user_bytes = 256UL << 20;
+module_param_named(max_user_bytes, kchan_max_user_bytes, ulong, 0644);
+MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, and large messages waiting; CAP_SYS_RESOURCE is exempt (default 268435456)");
+
+/* Copy in the structure an ioctl points to: shorter and longer ones too. */
+int kchan_args(void *dst, size_t size, unsigned int cmd, unsigned long arg)
+{
+	size_t usize = _IOC_SIZE(cmd);
+	int err;
+
+	if (usize < size)
+		return -EINVAL;
+	err = copy_struct_from_user(dst, size, (void __user *)arg, usize);
+	return err == -E2BIG ? -EINVAL : err;
+}
+
+/* Answer @v through the struct kchan_out at @arg. */
+int kchan_answer(const void *v, size_t known, unsigned long arg)
+{
+	struct kchan_out out;
+	size_t n;
+
+	if (copy_from_user(&out, (void __user *)arg, sizeof(out)))
+		return -EFAULT;
+	if (out.reserved || out.size < known || out.size > PAGE_SIZE)
+		return -EINVAL;
+	n = min_t(size_t, known, out.size);
+	if (copy_to_user(u64_to_user_ptr(out.addr), v, n) ||
+	    clear_user(u64_to_user_ptr(out.addr + n), out.size - n))
+		return -EFAULT;
+	return 0;
+}
+
+int kchan_features(unsigned long arg)
+{
+	struct kchan_features f = {
+		.abi = KCHAN_ABI,
+		.make_flags = KCHAN_DROP_NEW | KCHAN_DROP_OLD,
+		.select_flags = KCHAN_PRIO | KCHAN_MAY_HANDLE,
+		.max_cases = KCHAN_MAX_CASES,
+		.msg_max = READ_ONCE(kchan_msg_max),
+		.capacity_max = READ_ONCE(kchan_max_capacity),
+	};
+
+	return kchan_answer(&f, sizeof(f), arg);
+}
+
+static long make(unsigned int cmd, unsigned long arg)
+{
+	struct kchan_make m;
+	int err = kchan_args(&m, sizeof(m), cmd, arg);
+
+	if (err)
+		return err;
+	if (m.reserved[0] || m.reserved[1])
+		return -EINVAL;
+	return kchan_make_fds(&m, (struct kchan_make __user *)arg);
+}
+
+static long dev_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
+{
+	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
+		return -ENOTTY;
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(KCHAN_IOC_FEATURES):
+		return kchan_features(arg);
+	case _IOC_NR(KCHAN_IOC_MAKE):
+		return make(cmd, arg);
+	case _IOC_NR(KCHAN_IOC_KIND):
+		return kchan_kind((int)arg);
+	case _IOC_NR(KCHAN_IOC_SELECT):
+		return kchan_select(cmd, arg, true, compat);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return dev_ioctl_any(cmd, arg, false);
+}
+
+#ifdef CONFIG_COMPAT
+static long dev_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return dev_ioctl_any(cmd, arg, true);
+}
+#endif
+
+static const struct file_operations dev_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = dev_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = dev_compat_ioctl,
+#endif
+};
+
+static struct miscdevice dev = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "kchan",
+	.mode = 0600,
+	.fops = &dev_fops,
+};
+module_misc_device(dev);
+
+MODULE_DESCRIPTION("Go's channels as file descriptors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What each user holds. A channel's ring and the most its messages can take
+ * are charged to its maker when it is made, as POSIX message queues are; a
+ * large message that is not buffered yet is charged to its sender.
+ */
+#include <linux/hashtable.h>
+
+#include "kchan.h"
+
+static DEFINE_HASHTABLE(users, 6);
+static DEFINE_SPINLOCK(user_lock);
+
+static struct kchan_user *find(kuid_t uid)
+{
+	struct kchan_user *u;
+
+	hash_for_each_possible(users, u, hash, __kuid_val(uid))
+		if (uid_eq(u->uid, uid))
+			return u;
+	return NULL;
+}
+
+struct kchan_user *kchan_user_get(void)
+{
+	kuid_t uid = current_uid();
+	struct kchan_user *u, *fresh;
+
+	spin_lock(&user_lock);
+	u = find(uid);
+	if (u)
+		refcount_inc(&u->ref);
+	spin_unlock(&user_lock);
+	if (u)
+		return u;
+
+	fresh = kzalloc(sizeof(*fresh), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!fresh)
+		return NULL;
+	refcount_set(&fresh->ref, 1);
+	fresh->uid = uid;
+	spin_lock(&user_lock);
+	u = find(uid);
+	if (u)
+		refcount_inc(&u->ref);
+	else
+		hash_add(users, &fresh->hash, __kuid_val(uid));
+	spin_unlock(&user_lock);
+	if (!u)
+		return fresh;
+	kfree(fresh);
+	return u;
+}
+
+void kchan_user_put(struct kchan_user *u)
+{
+	if (!refcount_dec_and_lock(&u->ref, &user_lock))
+		return;
+	hash_del(&u->hash);
+	spin_unlock(&user_lock);
+	kfree(u);
+}
+
+static int charge(atomic_long_t *count, long by, unsigned long limit)
+{
+	if ((unsigned long)atomic_long_add_return(by, count) <= limit ||
+	    capable(CAP_SYS_RESOURCE))
+		return 0;
+	atomic_long_sub(by, count);
+	return -EDQUOT;
+}
+
+int kchan_charge(struct kchan_user *u, size_t bytes)
+{
+	return charge(&u->bytes, bytes, READ_ONCE(kchan_max_user_bytes));
+}
+
+void kchan_uncharge(struct kchan_user *u, size_t bytes)
+{
+	atomic_long_sub(bytes, &u->bytes);
+}
+
+int kchan_charge_chan(struct kchan_user *u)
+{
+	return charge(&u->chans, 1, READ_ONCE(kchan_max_user_chans));
+}
+
+void kchan_uncharge_chan(struct kchan_user *u)
+{
+	atomic_long_dec(&u->chans);
+}

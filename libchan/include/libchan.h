@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libchan: channels as file descriptors, over the kchan kernel module.
+ *
+ * Every call returns >= 0 or a negative error number, and sets errno too.
+ * All calls are safe from any thread, and from signal handlers; the library
+ * keeps no state. See chan(7) and the page of each call.
+ */
+#ifndef LIBCHAN_H
+#define LIBCHAN_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CHAN_NOW	INT64_C(0)	/* try, never wait */
+#define CHAN_FOREVER	INT64_MAX	/* no deadline */
+
+/* chan_make flags */
+#define CHAN_DROP_NEW	(1U << 0)
+#define CHAN_DROP_OLD	(1U << 1)
+
+/* chan_case.op */
+#define CHAN_SEND	1
+#define CHAN_RECV	2
+
+/* chan_select flags */
+#define CHAN_PRIO	(1U << 0)
+
+/* chan_kind */
+#define CHAN_RX		1
+#define CHAN_TX		2
+
+/* A message: for a receive, len is the room in and the length out. */
+struct chan_msg {
+	void *buf;
+	size_t len;
+	int *fds;
+	unsigned nfds;
+	int res;
+};
+
+struct chan_case {
+	int fd;				/* -1: the case is out */
+	int op;				/* CHAN_SEND, CHAN_RECV */
+	unsigned events, revents;
+	struct chan_msg msg;
+};
+
+struct chan_info {
+	uint64_t id, msg_max, capacity;
+	uint64_t len, next_len;		/* buffered now; bytes of the next */
+	uint64_t senders, receivers;	/* open references */
+	uint64_t parked_senders, parked_receivers;
+	uint64_t sent, received, dropped;
+	uint32_t shut;			/* bit 0: sends, bit 1: receives */
+	uint32_t send_err, recv_err;	/* why */
+	uint32_t reserved;
+};
+
+int64_t chan_after(int64_t ns);
+int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags);
+int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline);
+ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline);
+int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int under,
+		int64_t deadline);
+int chan_shut(int end, int err);
+int chan_info(int end, struct chan_info *info, size_t size);
+int chan_kind(int fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * kchan: Go's channels as file descriptors.
+ *
+ * Every call is an ioctl. The size encoded in the ioctl number is the size of
+ * the caller's structure: a newer kernel takes an older caller's shorter
+ * structure (missing fields are 0), an older kernel takes a newer caller's
+ * longer one if what it does not know is 0 (else EINVAL). Unknown flags and
+ * non-zero reserved fields are EINVAL. A call that fails has changed nothing.
+ *
+ * Addresses are passed as __u64, so 32-bit programs use the same structures;
+ * the one exception, struct kchan_case, is translated for them.
+ */
+#ifndef _UAPI_LINUX_KCHAN_H
+#define _UAPI_LINUX_KCHAN_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define KCHAN_MAGIC		0xC8
+#define KCHAN_ABI		1
+#define KCHAN_MAX_CASES		1024
+
+/* deadlines: absolute CLOCK_MONOTONIC nanoseconds */
+#define KCHAN_NOW		0
+#define KCHAN_FOREVER		0x7fffffffffffffffLL
+
+/* struct kchan_make.flags */
+#define KCHAN_DROP_NEW		(1U << 0)	/* full: the new message is dropped */
+#define KCHAN_DROP_OLD		(1U << 1)	/* full: the oldest message is dropped */
+
+/* struct kchan_case.op */
+#define KCHAN_SEND		1
+#define KCHAN_RECV		2
+
+/* struct kchan_select.flags */
+#define KCHAN_PRIO		(1U << 0)	/* first ready case, not a random one */
+#define KCHAN_MAY_HANDLE	(1U << 1)	/* may answer KCHAN_USE_HANDLE */
+
+/* KCHAN_IOC_KIND answers */
+#define KCHAN_RX		1
+#define KCHAN_TX		2
+
+/* struct kchan_info.shut */
+#define KCHAN_SHUT_SEND		(1U << 0)
+#define KCHAN_SHUT_RECV		(1U << 1)
+
+/*
+ * KCHAN_IOC_MAKE, on /dev/kchan: make a channel.
+ * @msg_max:  largest message in bytes, 0..the msg_max parameter
+ * @capacity: messages it buffers; 0: rendezvous
+ * @flags:    KCHAN_DROP_NEW or KCHAN_DROP_OLD, capacity >= 1
+ * @reserved: 0
+ * @end:      out: the receiving and the sending descriptor, close-on-exec
+ */
+struct kchan_make {
+	__u64 msg_max;
+	__u32 capacity;
+	__u32 flags;
+	__u32 reserved[2];
+	__s32 end[2];
+};
+
+/*
+ * KCHAN_IOC_SEND on a sending end: returns 0, or 1 if a message was dropped.
+ * KCHAN_IOC_RECV on a receiving end: returns the message's length.
+ * @buf, @len: the message, or room for it
+ * @deadline:  KCHAN_NOW, KCHAN_FOREVER or absolute CLOCK_MONOTONIC nanoseconds
+ * @under:     -1 (a group's descriptor where features say so)
+ * @flags:     0
+ */
+struct kchan_xfer {
+	__u64 buf;
+	__u64 len;
+	__s64 deadline;
+	__s32 under;
+	__u32 flags;
+};
+
+/* A message in a select case: natural layout, as struct iovec has. */
+struct kchan_msg {
+	void *buf;
+	__kernel_size_t len;
+	__s32 *fds;
+	__u32 nfds;
+	__s32 res;		/* out: bytes, or 0/1 for a send, or -errno */
+};
+
+struct kchan_case {
+	__s32 fd;		/* -1: the case is out */
+	__s32 op;		/* KCHAN_SEND, KCHAN_RECV */
+	__u32 events, revents;	/* untouched */
+	struct kchan_msg msg;
+};
+
+/*
+ * KCHAN_IOC_SELECT on any kchan descriptor: do exactly one case.
+ * Returns its index.
+ * @cases, @n: struct kchan_case[n], at most KCHAN_MAX_CASES
+ * @flags:     KCHAN_PRIO; KCHAN_MAY_HANDLE
+ * @handle:    0 in; out with KCHAN_USE_HANDLE
+ *
+ * A select that waits must not keep open the descriptor it was issued on. In a
+ * process that shares its descriptors between threads, a select with
+ * KCHAN_MAY_HANDLE that would wait makes a bare descriptor instead, stores it
+ * in @handle and returns KCHAN_USE_HANDLE; the caller repeats the call on that
+ * and closes it. libchan does so.
+ */
+struct kchan_select {
+	__u64 cases;
+	__u32 n;
+	__u32 flags;
+	__s64 deadline;
+	__s32 under;
+	__s32 handle;
+};
+
+#define KCHAN_USE_HANDLE	KCHAN_MAX_CASES
+
+/*
+ * KCHAN_IOC_SHUT on an end. @err: why, 0..4095. EPIPE if it was shut before.
+ */
+struct kchan_shut {
+	__s32 err;
+	__u32 flags;		/* 0 */
+};
+
+/* KCHAN_IOC_INFO on an end, through struct kchan_out. */
+struct kchan_info {
+	__u64 id;
+	__u64 msg_max;
+	__u64 capacity;
+	__u64 len;		/* messages buffered now */
+	__u64 next_len;		/* bytes of the next one, 0: none */
+	__u64 senders;		/* open references to each end */
+	__u64 receivers;
+	__u64 parked_senders;	/* cases waiting */
+	__u64 parked_receivers;
+	__u64 sent;		/* at rest: sent = received + dropped + len */
+	__u64 received;
+	__u64 dropped;
+	__u32 shut;		/* KCHAN_SHUT_SEND, KCHAN_SHUT_RECV */
+	__u32 send_err;		/* why each side was shut */
+	__u32 recv_err;
+	__u32 reserved;
+};
+
+/* Where to put an answer of @size bytes; what the kernel does not know is 0. */
+struct kchan_out {
+	__u64 addr;
+	__u32 size;
+	__u32 reserved;		/* 0 */
+};
+
+/* KCHAN_IOC_FEATURES on any kchan descriptor, through struct kchan_out. */
+struct kchan_features {
+	__u32 abi;		/* KCHAN_ABI */
+	__u32 make_flags;	/* flags KCHAN_IOC_MAKE knows */
+	__u32 select_flags;
+	__u32 max_cases;
+	__u64 msg_max;		/* limits in force */
+	__u64 capacity_max;
+	__u64 features;		/* none defined yet */
+};
+
+#define KCHAN_IOC_FEATURES	_IOW(KCHAN_MAGIC, 0, struct kchan_out)
+#define KCHAN_IOC_MAKE		_IOWR(KCHAN_MAGIC, 1, struct kchan_make)
+#define KCHAN_IOC_KIND		_IO(KCHAN_MAGIC, 2)	/* on /dev/kchan; arg: the descriptor */
+#define KCHAN_IOC_SEND		_IOW(KCHAN_MAGIC, 3, struct kchan_xfer)
+#define KCHAN_IOC_RECV		_IOW(KCHAN_MAGIC, 4, struct kchan_xfer)
+#define KCHAN_IOC_SELECT	_IOWR(KCHAN_MAGIC, 5, struct kchan_select)
+#define KCHAN_IOC_SHUT		_IOW(KCHAN_MAGIC, 6, struct kchan_shut)
+#define KCHAN_IOC_INFO		_IOW(KCHAN_MAGIC, 7, struct kchan_out)
+
+#endif
