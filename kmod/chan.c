@@ -190,6 +190,23 @@ static int misfit(u32 len, size_t room)
 
 enum { PAIR_OK, PAIR_STALE, PAIR_GONE };
 
+/* Maybe nothing to lock: __acquire and __release tell sparse that it is even. */
+static void lock_waiter(spinlock_t *lock, int subclass)
+{
+	if (lock) {
+		spin_lock_nested(lock, subclass);
+		__release(lock);
+	}
+}
+
+static void unlock_waiter(spinlock_t *lock)
+{
+	if (lock) {
+		__acquire(lock);
+		spin_unlock(lock);
+	}
+}
+
 /*
  * Lock what decides @self and @peer and see that both are PENDING. A waiter
  * that is single, or not queued yet, has nothing to lock: kchan.lock is held.
@@ -201,10 +218,10 @@ static int lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer)
 	int ret = PAIR_OK;
 
 	if (a && b) {
-		spin_lock(min(a, b));
-		spin_lock_nested(max(a, b), SINGLE_DEPTH_NESTING);
-	} else if (a || b) {
-		spin_lock(a ?: b);
+		lock_waiter(min(a, b), 0);
+		lock_waiter(max(a, b), SINGLE_DEPTH_NESTING);
+	} else {
+		lock_waiter(a ?: b, 0);
 	}
 	if (a && self->state != KCHAN_PENDING)
 		ret = PAIR_GONE;
@@ -214,10 +231,8 @@ static int lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer)
 		WRITE_ONCE(self->state, KCHAN_DONE);
 	if (ret == PAIR_OK)
 		return ret;
-	if (a)
-		spin_unlock(a);
-	if (b)
-		spin_unlock(b);
+	unlock_waiter(a);
+	unlock_waiter(b);
 	return ret;
 }
 
@@ -228,7 +243,7 @@ static bool commit_self(struct kchan_waiter *self)
 		return true;
 	if (lock_pair(self, NULL) != PAIR_OK)
 		return false;
-	spin_unlock(&self->lock);
+	unlock_waiter(&self->lock);
 	return true;
 }
 
@@ -248,10 +263,8 @@ static void complete_peer(struct kchan_waiter *self, struct kchan_node *n, int r
 	w->res = res;
 	get_task_struct(task);
 	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
-	if (!single)
-		spin_unlock(&w->lock);
-	if (self && self->queued)
-		spin_unlock(&self->lock);
+	unlock_waiter(single ? NULL : &w->lock);
+	unlock_waiter(self && self->queued ? &self->lock : NULL);
 
 	if (wk->n < KCHAN_WAKES) {
 		wk->task[wk->n++] = task;
@@ -539,6 +552,7 @@ void kchan_wait_refs(struct kchan *c, int side, int delta)
  */
 static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 		 struct kchan_node *n, struct kchan_wake *wk, s64 deadline, int *err)
+	__releases(&c->lock)
 {
 	struct list_head *q = side == KCHAN_SIDE_RX ? &c->recvq : &c->sendq;
 	int refs = kchan_shared_fds();

@@ -56,6 +56,7 @@ void kchan_user_put(struct kchan_user *u)
 {
 	if (!refcount_dec_and_lock(&u->ref, &user_lock))
 		return;
+	__acquire(&user_lock);	/* sparse can't see that it is held here */
 	hash_del(&u->hash);
 	spin_unlock(&user_lock);
 	kfree(u);
