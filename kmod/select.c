@@ -178,8 +178,11 @@ static u32 below(struct sel *s, u32 n)
 /* The case to try at place @k: Fisher-Yates, one step at a time. */
 static unsigned int pick(struct sel *s, unsigned int k)
 {
-	if (!s->prio)
-		swap(s->cs[k].order, s->cs[k + below(s, s->n - k)].order);
+	if (!s->prio) {
+		unsigned int j = k + below(s, s->n - k);
+
+		swap(s->cs[k].order, s->cs[j].order);
+	}
 	return s->cs[k].order;
 }
 
