@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+# Sourced: where kernels come from, how one is booted.
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${KCHAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kchan}
+build=$top/build
+packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod gcc g++ make bc flex bison libelf-dev libssl-dev linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
+
+need_packages()
+{
+	local p missing=()
+	for p in $packages; do
+		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	if [ "$(id -u)" != 0 ]; then
+		echo "missing packages; install them with:" >&2
+		echo "  sudo apt-get install ${missing[*]}" >&2
+		exit 1
+	fi
+	echo "installing: ${missing[*]}"
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+}
+
+# Directory of the kernel's headers behind a Debian package: 6.1 -> /usr/src/linux-headers-6.1...
+headers_of()
+{
+	local pkg
+	case $1 in
+	6.1)	pkg=linux-headers-cloud-amd64 ;;
+	6.12)	pkg=linux-headers-6.12-cloud-amd64 ;;
+	6.12-rt) pkg=linux-headers-6.12-rt-amd64 ;;
+	esac
+	dpkg-query -W -f '${Depends}' "$pkg" | grep -o 'linux-headers-[0-9][^ ,]*' | head -1 | sed 's,^,/usr/src/,'
+}
+
+# A bootable image of that very kernel, fetched and not installed.
+image_of()
+{
+	local hdr ver img
+	hdr=$(headers_of "$1"); ver=${hdr#/usr/src/linux-headers-}; img=$cache/vmlinuz-$ver
+	if [ ! -s "$img" ]; then
+		mkdir -p "$cache/fetch"
+		(cd "$cache/fetch" && apt-get download "linux-image-$ver" >&2 2>/dev/null ||
+			apt-get download "linux-image-$ver-unsigned" >&2
+		 for d in *.deb; do dpkg -x "$d" x; done
+		 cp "x/boot/vmlinuz-$ver" "$img.new")
+		mv "$img.new" "$img"
+		rm -rf "$cache/fetch"
+	fi
+	echo "$img"
+}
+
+# A debug kernel from Debian's source, kept by the hash of source and configuration.
+debug_kernel()
+{
+	local src key dir
+	src=/usr/src/linux-source-6.12.tar.xz
+	key=$( (dpkg-query -W linux-source-6.12; cat "$top/vm/debug.config") | sha256sum | cut -c1-16)
+	dir=$cache/debug-$key
+	if [ ! -e "$dir/done" ]; then
+		echo "building the debug kernel, once (10-20 minutes)..." >&2
+		rm -rf "$dir"; mkdir -p "$dir"
+		tar -C "$dir" --strip-components=1 -xf "$src"
+		(cd "$dir" && make -s tinyconfig && ./scripts/kconfig/merge_config.sh -m .config "$top/vm/debug.config" &&
+			make -s olddefconfig && make -s -j"$(nproc)" bzImage modules_prepare) > "$dir/build.log" 2>&1 ||
+			{ tail -20 "$dir/build.log" >&2; return 1; }
+		for o in KASAN PROVE_LOCKING DEBUG_ATOMIC_SLEEP DEBUG_KMEMLEAK FAILSLAB UBSAN; do
+			grep -q "^CONFIG_$o=y" "$dir/.config" || { echo "CONFIG_$o is not set" >&2; return 1; }
+		done
+		touch "$dir/done"
+	fi
+	echo "$dir"
+}
+
+build_module()	# kernel build dir, name: kchan.ko in build/NAME; a warning is an error
+{
+	local dir=$build/$2
+	mkdir -p "$dir"
+	cp -r "$top/kmod" "$top/uapi" "$dir/"
+	if ! make -C "$1" M="$dir/kmod" KBUILD_MODPOST_WARN=${3:-} modules > "$dir/log" 2>&1 ||
+	   grep -E 'warning:' "$dir/log"; then
+		grep -E 'error|warning' -A5 "$dir/log" >&2 || tail "$dir/log" >&2
+		return 1
+	fi
+}
+
+build_programs()
+{
+	local src out t
+	make -s -C "$top/libchan"
+	mkdir -p "$build/selftests" "$build/examples" "$build/kselftest"
+	if [ ! -e "$build/kselftest/kselftest_harness.h" ]; then
+		tar -C "$build/kselftest" --strip-components=4 -xf /usr/src/linux-source-6.12.tar.xz \
+			linux-source-6.12/tools/testing/selftests/kselftest_harness.h \
+			linux-source-6.12/tools/testing/selftests/kselftest.h
+	fi
+	for src in "$top"/selftests/*.c "$top"/examples/*.c; do
+		[ -e "$src" ] || continue
+		t=$(basename "$(dirname "$src")"); out=$build/$t/$(basename "$src" .c)
+		[ "$out" -nt "$src" ] && [ "$out" -nt "$top/libchan/libchan.a" ] && continue
+		gcc -std=gnu11 -O2 -g -Wall -Wextra -static -pthread -I"$top/libchan/include" -I"$top/uapi" \
+			-I"$build/kselftest" -o "$out" "$src" "$top/libchan/libchan.a"
+	done
+}
+
+initramfs()	# name: build/NAME/initrd.gz from the programs and build/NAME/kmod/kchan.ko
+{
+	local root=$build/$1/root
+	rm -rf "$root"; mkdir -p "$root/bin" "$root/selftests" "$root/examples" "$root/dev"
+	cp /bin/busybox "$root/bin/"
+	cp "$top/vm/init.sh" "$root/init"; chmod 755 "$root/init"
+	cp "$build/$1/kmod/kchan.ko" "$root/"
+	strip -g -o "$root/kchan.ko" "$build/$1/kmod/kchan.ko"
+	find "$build/selftests" -type f -perm -1 -exec cp {} "$root/selftests/" \;
+	find "$build/examples" -type f -perm -1 -exec cp {} "$root/examples/" \;
+	cp "$top"/examples/*.out "$root/examples/" 2>/dev/null || true
+	strip "$root"/selftests/* "$root"/examples/* 2>/dev/null || true
+	[ -e "$root/dev/console" ] || mknod "$root/dev/console" c 5 1 2>/dev/null || true
+	(cd "$root" && find . | cpio -o -H newc --quiet -R 0:0 | gzip -1 > ../initrd.gz)
+}
+
+boot()	# image, name, seconds, kernel words, qemu words...
+{
+	local image=$1 dir=$build/$2 secs=$3 words=$4; shift 4
+	timeout -k 5 "$secs" qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -M q35 -cpu max -m 2G \
+		-nodefaults -display none -no-reboot "$@" -kernel "$image" -initrd "$dir/initrd.gz" \
+		-append "console=ttyS0 quiet loglevel=4 panic=-1 panic_on_warn=1 oops=panic mitigations=off idle=poll $words"
+}
