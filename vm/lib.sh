@@ -41,8 +41,8 @@ image_of()
 	hdr=$(headers_of "$1"); ver=${hdr#/usr/src/linux-headers-}; img=$cache/vmlinuz-$ver
 	if [ ! -s "$img" ]; then
 		mkdir -p "$cache/fetch"
-		(cd "$cache/fetch" && apt-get download "linux-image-$ver" >&2 2>/dev/null ||
-			apt-get download "linux-image-$ver-unsigned" >&2
+		(cd "$cache/fetch" && apt-get download -qq "linux-image-$ver" > /dev/null 2>&1 ||
+			apt-get download -qq "linux-image-$ver-unsigned" >&2
 		 for d in *.deb; do dpkg -x "$d" x; done
 		 cp "x/boot/vmlinuz-$ver" "$img.new")
 		mv "$img.new" "$img"
