@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: MIT
+/* Channels: send, receive, order, capacity, drops, shut, ends, info. */
+#include "util.h"
+#include "kselftest_harness.h"
+
+/* G-CH-01, 02, 05, G-CL-01: what any capacity does when empty, full and shut */
+TEST(every_capacity_waits_drains_and_ends)
+{
+	for (int cap = 0; cap < 20; cap++) {
+		int e[2], v = -1;
+
+		ASSERT_EQ(0, chan_make(e, 4, cap, 0));
+		EXPECT_EQ(-EAGAIN, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
+		for (int i = 0; i < cap; i++)
+			ASSERT_EQ(0, chan_send(e[1], &i, 4, -1, CHAN_NOW));
+		EXPECT_EQ(cap, info_of(e[0]).len);
+		EXPECT_EQ(-EAGAIN, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+		EXPECT_EQ(-ETIMEDOUT, chan_send(e[1], &v, 4, -1, chan_after(MS)));
+		EXPECT_EQ(cap, info_of(e[0]).len);
+		EXPECT_EQ(0, chan_shut(e[1], 0));
+		for (int i = 0; i < cap; i++) {
+			ASSERT_EQ(4, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
+			EXPECT_EQ(i, v);
+		}
+		v = 77;
+		EXPECT_EQ(-EPIPE, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
+		EXPECT_EQ(-EPIPE, chan_recv(e[0], &v, 4, -1, CHAN_FOREVER));
+		EXPECT_EQ(77, v);
+		close2(e);
+	}
+}
+
+/* G-CH-03, G-CH-04: 4 senders, 4 receivers, every value exactly four times */
+struct flood { int fd, n; int *count; };
+
+static void *flood_send(void *arg)
+{
+	struct flood *f = arg;
+
+	for (int i = 0; i < f->n; i++)
+		if (chan_send(f->fd, &i, 4, -1, CHAN_FOREVER))
+			return (void *)1;
+	return NULL;
+}
+
+static void *flood_recv(void *arg)
+{
+	struct flood *f = arg;
+	int v;
+
+	for (int i = 0; i < f->n; i++) {
+		if (chan_recv(f->fd, &v, 4, -1, CHAN_FOREVER) != 4)
+			return (void *)1;
+		__atomic_add_fetch(&f->count[v], 1, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+TEST(four_senders_four_receivers_lose_nothing)
+{
+	int caps[] = { 0, 1, 2, 7, 199 }, n = quick(1000, 200);
+
+	for (unsigned c = 0; c < 5; c++) {
+		int e[2], count[1000] = {};
+		pthread_t t[8];
+		void *bad;
+
+		ASSERT_EQ(0, chan_make(e, 4, caps[c], 0));
+		struct flood s = { e[1], n, NULL }, r = { e[0], n, count };
+
+		for (int i = 0; i < 8; i++)
+			pthread_create(&t[i], NULL, i < 4 ? flood_send : flood_recv, i < 4 ? &s : &r);
+		for (int i = 0; i < 8; i++) {
+			pthread_join(t[i], &bad);
+			EXPECT_EQ(NULL, bad);
+		}
+		for (int i = 0; i < n; i++)
+			ASSERT_EQ(4, count[i]);
+		struct chan_info in = info_of(e[0]);
+
+		EXPECT_EQ(4 * n, in.sent);
+		EXPECT_EQ(4 * n, in.received);
+		EXPECT_EQ(0, in.len);
+		close2(e);
+	}
+}
+
+TEST(fifo_of_messages_and_of_waiters)
+{
+	struct op r[10], s[10];
+	int e[2], v;
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	for (int i = 0; i < 10; i++) {
+		r[i] = (struct op){ .fd = e[0] };
+		pthread_create(&r[i].t, NULL, op_recv, &r[i]);
+		ASSERT_TRUE(parked(e[0], 0, i + 1));
+	}
+	for (int i = 0; i < 10; i++)
+		ASSERT_EQ(0, chan_send(e[1], &i, 4, -1, CHAN_NOW));
+	for (int i = 0; i < 10; i++) {
+		pthread_join(r[i].t, NULL);
+		EXPECT_EQ(i, r[i].val);
+	}
+	for (int i = 0; i < 10; i++) {
+		s[i] = (struct op){ .fd = e[1], .val = i };
+		pthread_create(&s[i].t, NULL, op_send, &s[i]);
+		ASSERT_TRUE(parked(e[0], i + 1, 0));
+	}
+	for (int i = 0; i < 10; i++) {
+		ASSERT_EQ(4, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
+		EXPECT_EQ(i, v);
+		pthread_join(s[i].t, NULL);
+		EXPECT_EQ(0, s[i].ret);
+	}
+	close2(e);
+}
+
+TEST(sizes_from_empty_to_the_limit)
+{
+	static char in[65536], out[65536];
+	size_t sizes[] = { 0, 1, 127, 128, 129, 4096, 65535, 65536 };
+	int e[2];
+
+	for (unsigned i = 0; i < sizeof(in); i++)
+		in[i] = i * 31 + i / 251;
+	for (int cap = 0; cap < 2; cap++) {
+		ASSERT_EQ(0, chan_make(e, 65536, 8, 0));
+		for (int i = 0; i < 8; i++) {
+			memset(out, 0, sizeof(out));
+			ASSERT_EQ(0, chan_send(e[1], in, sizes[i], -1, CHAN_NOW));
+			EXPECT_EQ(sizes[i], info_of(e[0]).next_len);
+			ASSERT_EQ((long)sizes[i], chan_recv(e[0], out, sizeof(out), -1, CHAN_NOW));
+			EXPECT_EQ(0, memcmp(in, out, sizes[i]));
+		}
+		EXPECT_EQ(-EMSGSIZE, chan_send(e[1], in, 65537, -1, CHAN_NOW));
+		ASSERT_EQ(0, chan_send(e[1], in, 100, -1, CHAN_NOW));
+		EXPECT_EQ(-EMSGSIZE, chan_recv(e[0], out, 99, -1, CHAN_NOW));
+		EXPECT_EQ(100, chan_recv(e[0], out, 100, -1, CHAN_NOW));
+		close2(e);
+	}
+}
+
+TEST(make_refuses_what_is_impossible)
+{
+	int e[2] = { -7, -7 };
+
+	EXPECT_EQ(-EINVAL, chan_make(e, 65537, 1, 0));
+	EXPECT_EQ(-EINVAL, chan_make(e, SIZE_MAX, 1, 0));
+	EXPECT_EQ(-EINVAL, chan_make(e, 8, UINT32_MAX, 0));
+	EXPECT_EQ(-EINVAL, chan_make(e, 8, (1 << 20) + 1, 0));
+	EXPECT_EQ(-EINVAL, chan_make(e, 8, 1, 1U << 31));
+	EXPECT_EQ(-EINVAL, chan_make(e, 8, 0, CHAN_DROP_NEW));
+	EXPECT_EQ(-EINVAL, chan_make(e, 8, 0, CHAN_DROP_OLD));
+	EXPECT_EQ(-EINVAL, chan_make(e, 8, 1, CHAN_DROP_OLD | CHAN_DROP_NEW));
+	EXPECT_EQ(-7, e[0]);
+	EXPECT_EQ(-EFAULT, chan_make(NULL, 8, 1, 0));
+}
+
+TEST(drop_new_keeps_the_oldest_and_counts)
+{
+	int e[2], v;
+
+	ASSERT_EQ(0, chan_make(e, 4, 2, CHAN_DROP_NEW));
+	for (int i = 0; i < 5; i++)
+		EXPECT_EQ(i >= 2, chan_send(e[1], &i, 4, -1, CHAN_FOREVER));
+	EXPECT_EQ(3, info_of(e[0]).dropped);
+	EXPECT_EQ(5, info_of(e[0]).sent);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(4, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
+		EXPECT_EQ(i, v);
+	}
+	close2(e);
+}
+
+TEST(drop_old_keeps_the_newest_and_counts)
+{
+	char big[1000];
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, sizeof(big), 2, CHAN_DROP_OLD));
+	for (int i = 0; i < 5; i++) {
+		memset(big, i, sizeof(big));
+		EXPECT_EQ(i >= 2, chan_send(e[1], big, sizeof(big), -1, CHAN_FOREVER));
+	}
+	EXPECT_EQ(3, info_of(e[0]).dropped);
+	for (int i = 3; i < 5; i++) {
+		ASSERT_EQ((long)sizeof(big), chan_recv(e[0], big, sizeof(big), -1, CHAN_NOW));
+		EXPECT_EQ(i, big[999]);
+	}
+	close2(e);
+}
+
+TEST(shut_wakes_parked_receivers_with_its_cause)
+{
+	for (int err = 0; err < 2; err++) {
+		struct op r[3];
+		int e[2];
+
+		ASSERT_EQ(0, chan_make(e, 4, err, 0));
+		for (int i = 0; i < 3; i++) {
+			r[i] = (struct op){ .fd = e[0] };
+			pthread_create(&r[i].t, NULL, op_recv, &r[i]);
+		}
+		ASSERT_TRUE(parked(e[0], 0, 3));
+		EXPECT_EQ(0, chan_shut(e[1], err ? EIO : 0));
+		for (int i = 0; i < 3; i++) {
+			pthread_join(r[i].t, NULL);
+			EXPECT_EQ(err ? -ECONNRESET : -EPIPE, r[i].ret);
+			EXPECT_EQ(-1, r[i].val);
+		}
+		EXPECT_EQ(-EPIPE, chan_shut(e[1], 5));
+		EXPECT_EQ(err ? EIO : 0, (int)info_of(e[0]).send_err);
+		EXPECT_EQ(1, (int)info_of(e[0]).shut);
+		EXPECT_EQ(-EPIPE, chan_send(e[1], &err, 4, -1, CHAN_NOW));
+		close2(e);
+	}
+}
+
+TEST(shut_wakes_parked_senders_undelivered)
+{
+	struct op s[2];
+	int e[2], v = 5;
+
+	for (int side = 0; side < 2; side++) {
+		ASSERT_EQ(0, chan_make(e, 4, 1, 0));
+		ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+		for (int i = 0; i < 2; i++) {
+			s[i] = (struct op){ .fd = e[1], .val = 100 };
+			pthread_create(&s[i].t, NULL, op_send, &s[i]);
+		}
+		ASSERT_TRUE(parked(e[0], 2, 0));
+		EXPECT_EQ(0, chan_shut(e[side], 0));
+		for (int i = 0; i < 2; i++) {
+			pthread_join(s[i].t, NULL);
+			EXPECT_EQ(-EPIPE, s[i].ret);
+		}
+		EXPECT_EQ(4, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
+		EXPECT_EQ(5, v);
+		EXPECT_EQ(-EPIPE, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
+		close2(e);
+	}
+}
+
+TEST(last_sender_gone_is_told_from_a_shut)
+{
+	int e[2], d, v = 1;
+
+	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
+	d = dup(e[1]);
+	EXPECT_EQ(2, (int)info_of(e[0]).senders);
+	ASSERT_EQ(0, chan_send(d, &v, 4, -1, CHAN_NOW));
+	close(e[1]);
+	EXPECT_EQ(1, (int)info_of(e[0]).senders);
+	EXPECT_EQ(0, (int)info_of(e[0]).shut);
+	close(d);
+	EXPECT_EQ(0, (int)info_of(e[0]).senders);
+	EXPECT_EQ(EOWNERDEAD, (int)info_of(e[0]).send_err);
+	EXPECT_EQ(4, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(-ECONNRESET, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(0, read(e[0], &v, 4));
+	close(e[0]);
+}
+
+TEST(last_receiver_gone_frees_and_counts)
+{
+	int e[2], v = 1;
+
+	ASSERT_EQ(0, chan_make(e, 400, 3, 0));
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+	close(e[0]);
+	EXPECT_EQ(-EPIPE, chan_send(e[1], &v, 4, -1, CHAN_FOREVER));
+	EXPECT_EQ(EOWNERDEAD, (int)info_of(e[1]).recv_err);
+	EXPECT_EQ(3, (int)info_of(e[1]).dropped);
+	EXPECT_EQ(0, (int)info_of(e[1]).len);
+	close(e[1]);
+}
+
+/* G-NP-01, G-NP-02, G-PX-12 */
+TEST(wrong_descriptors_are_refused)
+{
+	int e[2], p[2], v = 0;
+
+	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
+	ASSERT_EQ(0, pipe(p));
+	EXPECT_EQ(-EBADF, chan_send(e[0], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(-EBADF, chan_recv(e[1], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(-ENOTTY, chan_send(p[1], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(-EBADF, chan_send(-1, &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(-EBADF, chan_send(9999, &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(-EBADF, chan_send(e[1], &v, 4, 9999, CHAN_NOW));
+	EXPECT_EQ(-EBADF, chan_send(e[1], &v, 4, e[0], CHAN_NOW));
+	EXPECT_EQ(-ENOTTY, chan_send(e[1], &v, 4, p[0], CHAN_NOW));
+	EXPECT_EQ(-EBADF, chan_send(e[1], &v, 4, -2, CHAN_NOW));
+	EXPECT_EQ(-1, read(e[1], &v, 4));
+	EXPECT_EQ(EBADF, errno);
+	EXPECT_EQ(CHAN_RX, chan_kind(e[0]));
+	EXPECT_EQ(CHAN_TX, chan_kind(e[1]));
+	EXPECT_EQ(-ENOTTY, chan_kind(p[0]));
+	EXPECT_EQ(-EBADF, chan_kind(9999));
+	EXPECT_EQ(-EINVAL, chan_shut(e[1], 4096));
+	EXPECT_EQ(-EINVAL, chan_shut(e[1], -1));
+	EXPECT_EQ(0, (int)info_of(e[0]).shut);
+	close2(e);
+	close2(p);
+}
+
+TEST(bad_buffers_lose_nothing)
+{
+	struct op r = {};
+	char big[8] = "1234567";
+	int e[2], v = 9, got;
+
+	ASSERT_EQ(0, chan_make(e, 400, 2, 0));
+	EXPECT_EQ(-EFAULT, chan_send(e[1], (void *)8, 4, -1, CHAN_NOW));
+	EXPECT_EQ(0, (int)info_of(e[0]).sent);
+	ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+	v = 10;
+	ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(-EFAULT, chan_recv(e[0], (void *)8, 4, -1, CHAN_NOW));
+	EXPECT_EQ(0, (int)info_of(e[0]).received);
+	EXPECT_EQ(2, (int)info_of(e[0]).len);
+	EXPECT_EQ(4, chan_recv(e[0], &got, 4, -1, CHAN_NOW));
+	EXPECT_EQ(9, got);
+	EXPECT_EQ(4, chan_recv(e[0], &got, 4, -1, CHAN_NOW));
+	EXPECT_EQ(10, got);
+	close2(e);
+	/* parked: the one with too little room gets the error, the next the message */
+	ASSERT_EQ(0, chan_make(e, 400, 0, 0));
+	r.fd = e[0];
+	pthread_create(&r.t, NULL, op_recv, &r);
+	ASSERT_TRUE(parked(e[0], 0, 1));
+	EXPECT_EQ(-EAGAIN, chan_send(e[1], big, 8, -1, CHAN_NOW));
+	pthread_join(r.t, NULL);
+	EXPECT_EQ(-EMSGSIZE, r.ret);
+	close2(e);
+}
+
+TEST(ten_thousand_channels_come_and_go)
+{
+	int n = quick(10000, 1000), e[2], v = 3;
+
+	for (int i = 0; i < n; i++) {
+		ASSERT_EQ(0, chan_make(e, 4, 10, 0));
+		ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+		close2(e);
+	}
+}
+
+TEST(reads_and_writes_move_a_message_each)
+{
+	int e[2];
+	char b[16];
+
+	ASSERT_EQ(0, chan_make(e, 8, 2, 0));
+	EXPECT_EQ(-1, write(e[1], b, 0));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(3, write(e[1], "abc", 3));
+	EXPECT_EQ(-1, write(e[1], b, 9));
+	EXPECT_EQ(EMSGSIZE, errno);
+	EXPECT_EQ(-1, read(e[0], b, 2));
+	EXPECT_EQ(EMSGSIZE, errno);
+	struct iovec iov[2] = { { b, 1 }, { b + 4, 8 } };
+
+	EXPECT_EQ(3, readv(e[0], iov, 2));
+	EXPECT_EQ('a', b[0]);
+	EXPECT_EQ('c', b[5]);
+	EXPECT_EQ(-1, preadv2(e[0], iov, 2, -1, RWF_NOWAIT));
+	EXPECT_EQ(EAGAIN, errno);
+	fcntl(e[0], F_SETFL, O_NONBLOCK);
+	EXPECT_EQ(-1, read(e[0], b, 8));
+	EXPECT_EQ(EAGAIN, errno);
+	EXPECT_EQ(0, chan_send(e[1], NULL, 0, -1, CHAN_NOW));
+	EXPECT_EQ(-1, read(e[0], b, 8));
+	EXPECT_EQ(EBADMSG, errno);
+	EXPECT_EQ(0, chan_recv(e[0], NULL, 0, -1, CHAN_NOW));
+	chan_shut(e[1], 0);
+	EXPECT_EQ(0, read(e[0], b, 8));
+	EXPECT_EQ(-1, write(e[1], "x", 1));
+	EXPECT_EQ(EPIPE, errno);
+	close2(e);
+	ASSERT_EQ(0, chan_make(e, 0, 1, 0));
+	EXPECT_EQ(-1, read(e[0], b, 8));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, write(e[1], b, 1));
+	EXPECT_EQ(EINVAL, errno);
+	close2(e);
+}
+
+TEST_HARNESS_MAIN
