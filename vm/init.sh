@@ -17,7 +17,10 @@ echo 1 > /proc/sys/vm/overcommit_memory
 mode=$(sed -n 's/.*kchan_mode=\([a-z]*\).*/\1/p' /proc/cmdline)
 grep -q kchan_quick=1 /proc/cmdline && export KCHAN_QUICK=1
 limit=$(sed -n 's/.*kchan_limit=\([0-9]*\).*/\1/p' /proc/cmdline)
+only=$(sed -n 's/.*kchan_only=\([^ ]*\).*/\1/p' /proc/cmdline)
 pass=0 fail=0 skip=0
+# gcc 12's ThreadSanitizer knows address spaces with at most 28 random bits
+echo 28 > /proc/sys/vm/mmap_rnd_bits 2>/dev/null
 
 count()	# log: add up its TAP lines
 {
@@ -42,15 +45,20 @@ run()	# program: a test program
 	echo "== $name: $(grep -c '^ok ' /tmp/log) ok, $((fail - f0)) failed, $(( $(cut -d. -f1 /proc/uptime) - t0 )) s"
 }
 
-example()	# program: its output is what the .out file says
+example()	# program, arguments...: its output is what its .out file says
 {
-	name=$(basename "$1")
-	timeout -s KILL 60 "$1" > /tmp/out 2>&1; rc=$?
-	if [ $rc = 0 ] && cmp -s /tmp/out "/examples/$name.out"; then
-		pass=$((pass + 1)); echo "== example $name: ok"
+	name=$1; want=/examples/$1.$2.out; [ -e "$want" ] || want=/examples/$1.out
+	timeout -s KILL 60 "/examples/$@" > /tmp/out 2>&1; rc=$?
+	if [ $rc = 0 ] && cmp -s /tmp/out "$want"; then
+		pass=$((pass + 1)); echo "== example $*: ok"
 	else
-		bad "example $name (exit status $rc)"; diff "/examples/$name.out" /tmp/out | head -20
+		bad "example $* (exit status $rc)"; diff "$want" /tmp/out | head -20
 	fi
+}
+
+chosen()	# name: is it among the tests asked for?
+{
+	[ -z "$only" ] || case ",$only," in *",$1,"*) ;; *) return 1 ;; esac
 }
 
 insmod /kchan.ko || bad "insmod"
@@ -59,8 +67,11 @@ case $mode in
 demo)	/examples/demo ;;
 shell)	echo "kchan is loaded; examples in /examples, tests in /selftests; exit ends the machine"
 	setsid cttyhack sh ;;
-*)	for t in /selftests/*; do [ -x "$t" ] && run "$t"; done
-	for e in /examples/*.out; do [ -e "$e" ] && example "${e%.out}"; done ;;
+*)	for t in /selftests/*; do chosen "${t##*/}" && run "$t"; done
+	while read -r words; do
+		case $words in ''|'#'*) continue ;; esac
+		chosen "${words%% *}" && example $words < /dev/null
+	done < /examples/tests ;;
 esac
 sleep 0.2
 rmmod kchan || bad "rmmod"

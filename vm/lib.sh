@@ -3,7 +3,7 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${KCHAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kchan}
 build=$top/build
-packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod gcc g++ make bc flex bison libelf-dev libssl-dev linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
+packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
 
 need_packages()
 {
@@ -85,23 +85,29 @@ build_module()	# kernel build dir, name: kchan.ko in build/NAME; a warning is an
 	fi
 }
 
+# the harness of the kernel's own self tests, taken out of its source once
+harness()
+{
+	[ ! -e "$build/kselftest/kselftest_harness.h" ] || return 0
+	mkdir -p "$build/kselftest"
+	tar -C "$build/kselftest" --strip-components=4 -xf /usr/src/linux-source-6.12.tar.xz \
+		linux-source-6.12/tools/testing/selftests/kselftest_harness.h \
+		linux-source-6.12/tools/testing/selftests/kselftest.h
+}
+
 build_programs()
 {
-	local src out t
+	harness
 	make -s -C "$top/libchan"
-	mkdir -p "$build/selftests" "$build/examples" "$build/kselftest"
-	if [ ! -e "$build/kselftest/kselftest_harness.h" ]; then
-		tar -C "$build/kselftest" --strip-components=4 -xf /usr/src/linux-source-6.12.tar.xz \
-			linux-source-6.12/tools/testing/selftests/kselftest_harness.h \
-			linux-source-6.12/tools/testing/selftests/kselftest.h
-	fi
-	for src in "$top"/selftests/*.c "$top"/examples/*.c; do
-		[ -e "$src" ] || continue
-		t=$(basename "$(dirname "$src")"); out=$build/$t/$(basename "$src" .c)
-		[ "$out" -nt "$src" ] && [ "$out" -nt "$top/libchan/libchan.a" ] && continue
-		# the harness compares signed with unsigned, and its tests need not use _metadata
-		gcc -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wno-sign-compare -Wno-unused-parameter -static -pthread \
-			-I"$top/libchan/include" -I"$top/uapi" -isystem "$build/kselftest" -o "$out" "$src" "$top/libchan/libchan.a"
+	make -s -j2 -C "$top/selftests" OUT="$build/selftests"
+	make -s -j2 -C "$top/examples" OUT="$build/examples"
+}
+
+libraries()	# directory: what its dynamic programs need goes below it
+{
+	local lib
+	for lib in $(find "$1" -type f -perm -1 -exec ldd {} + 2>/dev/null | grep -o '/[^ :]*\.so[^ :]*' | sort -u); do
+		[ -e "$1$lib" ] || install -D "$lib" "$1$lib"
 	done
 }
 
@@ -111,12 +117,11 @@ initramfs()	# name: build/NAME/initrd.gz from the programs and build/NAME/kmod/k
 	rm -rf "$root"; mkdir -p "$root/bin" "$root/selftests" "$root/examples" "$root/dev"
 	cp /bin/busybox "$root/bin/"
 	cp "$top/vm/init.sh" "$root/init"; chmod 755 "$root/init"
-	cp "$build/$1/kmod/kchan.ko" "$root/"
 	strip -g -o "$root/kchan.ko" "$build/$1/kmod/kchan.ko"
-	find "$build/selftests" -type f -perm -1 -exec cp {} "$root/selftests/" \;
-	find "$build/examples" -type f -perm -1 -exec cp {} "$root/examples/" \;
-	cp "$top"/examples/*.out "$root/examples/" 2>/dev/null || true
+	cp "$build"/selftests/* "$root/selftests/"
+	cp "$build"/examples/* "$top"/examples/*.out "$top/examples/tests" "$root/examples/"
 	strip "$root"/selftests/* "$root"/examples/* 2>/dev/null || true
+	libraries "$root"
 	[ -e "$root/dev/console" ] || mknod "$root/dev/console" c 5 1 2>/dev/null || true
 	(cd "$root" && find . | cpio -o -H newc --quiet -R 0:0 | gzip -1 > ../initrd.gz)
 }
