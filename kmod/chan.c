@@ -1,104 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Channels: messages, waiters, meeting, shutting. kchan.h has the story. */
-#include <linux/hrtimer.h>
+/* Channels: the ring, meeting, shutting. kchan.h has the story. */
 #include <linux/mm.h>
 
 #include "kchan.h"
+#include "copy.h"
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
 
-/* ---- messages ---- */
-
-static u8 *payload_data(struct kchan_payload *p)
-{
-	return p->pkt ? p->pkt->data : p->data;
-}
-
-static void pkt_uncharge(struct kchan_pkt *pkt)
-{
-	if (!pkt->user)
-		return;
-	kchan_uncharge(pkt->user, sizeof(*pkt) + pkt->len);
-	kchan_user_put(pkt->user);
-	pkt->user = NULL;
-}
-
-static void pkt_free(struct kchan_pkt *pkt)
-{
-	if (!pkt)
-		return;
-	pkt_uncharge(pkt);
-	kvfree(pkt);
-}
-
-void kchan_drop(struct kchan_payload *p)
-{
-	pkt_free(p->pkt);
-	p->pkt = NULL;
-}
-
-static int pkt_alloc(struct kchan_payload *p, size_t len)
-{
-	struct kchan_user *u = kchan_user_get();
-	struct kchan_pkt *pkt;
-	int err = -ENOMEM;
-
-	if (!u)
-		return err;
-	err = kchan_charge(u, sizeof(*pkt) + len);
-	if (err)
-		goto put;
-	err = -ENOMEM;
-	pkt = kvmalloc(struct_size(pkt, data, len), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!pkt)
-		goto uncharge;
-	pkt->user = u;
-	pkt->len = len;
-	p->pkt = pkt;
-	return 0;
-
-uncharge:
-	kchan_uncharge(u, sizeof(*pkt) + len);
-put:
-	kchan_user_put(u);
-	return err;
-}
-
-/* Copy a message in, from @buf or @iter. The caller has checked msg_max. */
-int kchan_load(struct kchan_payload *p, const void __user *buf, size_t len,
-	       struct iov_iter *iter)
-{
-	bool bad;
-
-	p->pkt = NULL;
-	p->len = len;
-	if (len > KCHAN_INLINE) {
-		int err = pkt_alloc(p, len);
-
-		if (err)
-			return err;
-	}
-	if (iter)
-		bad = copy_from_iter(payload_data(p), len, iter) != len;
-	else
-		bad = copy_from_user(payload_data(p), buf, len);
-	if (!bad)
-		return 0;
-	kchan_drop(p);
-	return -EFAULT;
-}
-
-/* A message changes hands; from now on its sender is not charged for it. */
-static void payload_move(struct kchan_payload *to, struct kchan_payload *from)
-{
-	to->len = from->len;
-	to->pkt = from->pkt;
-	from->pkt = NULL;
-	if (to->pkt)
-		pkt_uncharge(to->pkt);
-	else
-		memcpy(to->data, from->data, from->len);
-}
+/* ---- the ring ---- */
 
 static struct kchan_slot *slot_at(struct kchan *c, u32 i)
 {
@@ -109,18 +18,21 @@ static struct kchan_slot *slot_at(struct kchan *c, u32 i)
 	return (struct kchan_slot *)(c->ring + (size_t)at * c->slot_size);
 }
 
-static void push(struct kchan *c, struct kchan_payload *p)
+static __always_inline void push(struct kchan *c, struct kchan_payload *p)
 {
 	struct kchan_slot *s = slot_at(c, c->ring_len);
+	u32 freed_by = s->tag;
 
 	lockdep_assert_held(&c->lock);
 	s->len = p->len;
-	if (p->pkt) {
-		pkt_uncharge(p->pkt);
+	s->tag = p->tag;
+	p->tag = freed_by;
+	if (likely(!p->pkt)) {
+		copy_words(s->words, p->words, p->len);
+	} else {
+		kchan_pkt_uncharge(p->pkt);
 		s->pkt = p->pkt;
 		p->pkt = NULL;
-	} else {
-		memcpy(s->data, p->data, p->len);
 	}
 	c->ring_len++;
 	c->len++;
@@ -134,50 +46,56 @@ static u32 head_len(struct kchan *c)
 	return slot_at(c, 0)->len;
 }
 
-static void pop(struct kchan *c, struct kchan_payload *p)
+static __always_inline void pop_ring(struct kchan *c, struct kchan_payload *p)
 {
-	lockdep_assert_held(&c->lock);
-	c->len--;
-	if (unlikely(!list_empty(&c->returned))) {
-		p->pkt = list_first_entry(&c->returned, struct kchan_pkt, list);
-		p->len = p->pkt->len;
-		list_del(&p->pkt->list);
-		return;
-	}
-	{
-		struct kchan_slot *s = slot_at(c, 0);
+	struct kchan_slot *s = slot_at(c, 0);
+	u32 tag = p->tag;
 
-		p->len = s->len;
-		p->pkt = NULL;
-		if (s->len > KCHAN_INLINE)
-			p->pkt = s->pkt;
-		else
-			memcpy(p->data, s->data, s->len);
-	}
+	lockdep_assert_held(&c->lock);
+	p->len = s->len;
+	p->tag = s->tag;
+	p->pkt = NULL;
+	s->tag = tag;
+	if (likely(s->len <= KCHAN_INLINE))
+		copy_words(p->words, s->words, s->len);
+	else
+		p->pkt = s->pkt;
+	c->len--;
 	c->ring_len--;
 	if (++c->head == c->capacity)
 		c->head = 0;
 }
 
-/* ---- waiters ---- */
-
-/* The first waiter in @q that may still be chosen and is not @self. */
-static struct kchan_node *first_waiter(struct list_head *q, struct kchan_waiter *self)
+static void pop(struct kchan *c, struct kchan_payload *p)
 {
-	struct kchan_node *n, *next;
+	struct kchan_pkt *pkt;
 
-	list_for_each_entry_safe(n, next, q, list) {
-		if (READ_ONCE(n->waiter->state) != KCHAN_PENDING)
-			list_del_init(&n->list);
-		else if (n->waiter != self)
-			return n;
+	if (likely(list_empty(&c->returned))) {
+		pop_ring(c, p);
+		return;
 	}
-	return NULL;
+	pkt = list_first_entry(&c->returned, struct kchan_pkt, list);
+	list_del(&pkt->list);
+	p->pkt = pkt;
+	p->len = pkt->len;
+	p->tag = pkt->tag;
+	c->len--;
 }
 
-bool kchan_pending(struct list_head *q)
+/*
+ * A message changes hands, and each side's tag goes to the other; from now on
+ * its sender is not charged for it.
+ */
+static void payload_move(struct kchan_payload *to, struct kchan_payload *from)
 {
-	return first_waiter(q, NULL);
+	to->len = from->len;
+	to->pkt = from->pkt;
+	swap(to->tag, from->tag);
+	from->pkt = NULL;
+	if (to->pkt)
+		kchan_pkt_uncharge(to->pkt);
+	else
+		copy_words(to->words, from->words, from->len);
 }
 
 /* Can a receive with @room take a message of @len? 0 or the error. */
@@ -188,107 +106,6 @@ static int misfit(u32 len, size_t room)
 	return len > (room & ~KCHAN_NO_EMPTY) ? -EMSGSIZE : 0;
 }
 
-enum { PAIR_OK, PAIR_STALE, PAIR_GONE };
-
-/* Maybe nothing to lock: __acquire and __release tell sparse that it is even. */
-static void lock_waiter(spinlock_t *lock, int subclass)
-{
-	if (lock) {
-		spin_lock_nested(lock, subclass);
-		__release(lock);
-	}
-}
-
-static void unlock_waiter(spinlock_t *lock)
-{
-	if (lock) {
-		__acquire(lock);
-		spin_unlock(lock);
-	}
-}
-
-/*
- * Lock what decides @self and @peer and see that both are PENDING. A waiter
- * that is single, or not queued yet, has nothing to lock: kchan.lock is held.
- */
-static int lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer)
-{
-	spinlock_t *a = self && self->queued ? &self->lock : NULL;
-	spinlock_t *b = peer && !peer->single ? &peer->lock : NULL;
-	int ret = PAIR_OK;
-
-	if (a && b) {
-		lock_waiter(min(a, b), 0);
-		lock_waiter(max(a, b), SINGLE_DEPTH_NESTING);
-	} else {
-		lock_waiter(a ?: b, 0);
-	}
-	if (a && self->state != KCHAN_PENDING)
-		ret = PAIR_GONE;
-	else if (peer && peer->state != KCHAN_PENDING)
-		ret = PAIR_STALE;
-	if (ret == PAIR_OK && a)
-		WRITE_ONCE(self->state, KCHAN_DONE);
-	if (ret == PAIR_OK)
-		return ret;
-	unlock_waiter(a);
-	unlock_waiter(b);
-	return ret;
-}
-
-/* Is the caller, with the lock of its channel, the one to act for @self? */
-static bool commit_self(struct kchan_waiter *self)
-{
-	if (!self || !self->queued)
-		return true;
-	if (lock_pair(self, NULL) != PAIR_OK)
-		return false;
-	unlock_waiter(&self->lock);
-	return true;
-}
-
-/*
- * After lock_pair(): the peer's case is done. Its results are written before;
- * a single peer may be gone the moment DONE is seen.
- */
-static void complete_peer(struct kchan_waiter *self, struct kchan_node *n, int res,
-			  struct kchan_wake *wk)
-{
-	struct kchan_waiter *w = n->waiter;
-	struct task_struct *task = w->task;
-	bool single = w->single;
-
-	list_del_init(&n->list);
-	w->fired = n->idx;
-	w->res = res;
-	get_task_struct(task);
-	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
-	unlock_waiter(single ? NULL : &w->lock);
-	unlock_waiter(self && self->queued ? &self->lock : NULL);
-
-	if (wk->n < KCHAN_WAKES) {
-		wk->task[wk->n++] = task;
-	} else {
-		wake_up_process(task);
-		put_task_struct(task);
-	}
-}
-
-/* Fail every waiter in @q, as many as one hold of the lock should wake. */
-static bool fail_some(struct list_head *q, int res, struct kchan_wake *wk)
-{
-	struct kchan_node *n;
-
-	while (wk->n < KCHAN_WAKES) {
-		n = first_waiter(q, NULL);
-		if (!n)
-			return false;
-		if (lock_pair(NULL, n->waiter) == PAIR_OK)
-			complete_peer(NULL, n, res, wk);
-	}
-	return true;
-}
-
 /* ---- one try, under the lock ---- */
 
 /* Hand @p to the first parked receive with room; -EMSGSIZE to those without. */
@@ -297,9 +114,9 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 {
 	struct kchan_node *n;
 
-	while ((n = first_waiter(&c->recvq, self))) {
+	while ((n = kchan_first(&c->recvq, self))) {
 		int bad = misfit(p->len, n->room);
-		int r = lock_pair(bad ? NULL : self, n->waiter);
+		int r = kchan_lock_pair(bad ? NULL : self, n->waiter);
 
 		if (r == PAIR_GONE)
 			return KCHAN_GONE;
@@ -308,11 +125,11 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 			continue;
 		}
 		if (bad) {
-			complete_peer(NULL, n, bad, wk);
+			kchan_complete(NULL, n, bad, wk);
 			continue;
 		}
-		payload_move(&n->waiter->in, p);
-		complete_peer(self, n, n->waiter->in.len, wk);
+		payload_move(n->waiter->in, p);
+		kchan_complete(self, n, n->waiter->in->len, wk);
 		return 0;
 	}
 	return KCHAN_WAIT;
@@ -320,13 +137,14 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 
 static int drop_one(struct kchan *c, struct kchan_payload *p, struct kchan_wake *wk)
 {
-	struct kchan_payload old;
+	struct kchan_payload old kchan_uninitialized;
 
 	c->dropped++;
 	if (c->flags & KCHAN_DROP_NEW) {
 		c->sent++;
 		return 1;
 	}
+	old.tag = 0;
 	pop(c, &old);
 	wk->drop = old.pkt;
 	if (c->ring_len < c->capacity) {
@@ -345,7 +163,7 @@ int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 
 	lockdep_assert_held(&c->lock);
 	if (unlikely(c->shut))
-		return commit_self(self) ? -EPIPE : KCHAN_GONE;
+		return kchan_commit_self(self) ? -EPIPE : KCHAN_GONE;
 	if (!list_empty(&c->recvq)) {
 		r = hand_over(c, p, self, wk);
 		if (!r)
@@ -354,14 +172,14 @@ int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 			return r;
 	}
 	if (c->len < c->capacity) {
-		if (!commit_self(self))
+		if (!kchan_commit_self(self))
 			return KCHAN_GONE;
 		push(c, p);
 		c->seq++;
 		return 0;
 	}
 	if (c->flags & (KCHAN_DROP_NEW | KCHAN_DROP_OLD)) {
-		if (!commit_self(self))
+		if (!kchan_commit_self(self))
 			return KCHAN_GONE;
 		c->seq++;
 		return drop_one(c, p, wk);
@@ -374,13 +192,13 @@ static void refill(struct kchan *c, struct kchan_wake *wk)
 {
 	struct kchan_node *n;
 
-	while (c->len < c->capacity && (n = first_waiter(&c->sendq, NULL))) {
-		if (lock_pair(NULL, n->waiter) != PAIR_OK) {
+	while (c->len < c->capacity && (n = kchan_first(&c->sendq, NULL))) {
+		if (kchan_lock_pair(NULL, n->waiter) != PAIR_OK) {
 			list_del_init(&n->list);
 			continue;
 		}
 		push(c, n->out);
-		complete_peer(NULL, n, 0, wk);
+		kchan_complete(NULL, n, 0, wk);
 	}
 }
 
@@ -393,7 +211,7 @@ int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
 	if (c->len) {
 		int bad = misfit(head_len(c), room);
 
-		if (!commit_self(self))
+		if (!kchan_commit_self(self))
 			return KCHAN_GONE;
 		if (bad)
 			return bad;
@@ -403,13 +221,13 @@ int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
 			refill(c, wk);
 		return out->len;
 	}
-	while ((n = first_waiter(&c->sendq, self))) {
+	while ((n = kchan_first(&c->sendq, self))) {
 		int bad = misfit(n->out->len, room);
 		int r;
 
 		if (bad)
-			return commit_self(self) ? bad : KCHAN_GONE;
-		r = lock_pair(self, n->waiter);
+			return kchan_commit_self(self) ? bad : KCHAN_GONE;
+		r = kchan_lock_pair(self, n->waiter);
 		if (r == PAIR_GONE)
 			return KCHAN_GONE;
 		if (r == PAIR_STALE) {
@@ -418,30 +236,12 @@ int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
 		}
 		payload_move(out, n->out);
 		c->sent++;
-		complete_peer(self, n, 0, wk);
+		kchan_complete(self, n, 0, wk);
 		return out->len;
 	}
 	if (unlikely(c->shut))
-		return commit_self(self) ? c->eof : KCHAN_GONE;
+		return kchan_commit_self(self) ? c->eof : KCHAN_GONE;
 	return KCHAN_WAIT;
-}
-
-/* After kchan.lock: wake whom @wk names, and pollers of what may be ready. */
-void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
-{
-	unsigned int i;
-
-	for (i = 0; i < wk->n; i++) {
-		wake_up_process(wk->task[i]);
-		put_task_struct(wk->task[i]);
-	}
-	wk->n = 0;
-	pkt_free(wk->drop);
-	wk->drop = NULL;
-	if (in && wq_has_sleeper(&c->rx_poll))
-		wake_up_interruptible_poll(&c->rx_poll, EPOLLIN | EPOLLRDNORM);
-	if (out && wq_has_sleeper(&c->tx_poll))
-		wake_up_interruptible_poll(&c->tx_poll, EPOLLOUT | EPOLLWRNORM);
 }
 
 /*
@@ -450,24 +250,15 @@ void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
  */
 static void put_back(struct kchan *c, struct kchan_payload *p)
 {
-	struct kchan_wake wk;
+	struct kchan_pkt *pkt = kchan_pkt_of(p);
+	struct kchan_wake wk kchan_uninitialized;
 
 	kchan_wake_init(&wk);
-	if (!p->pkt) {
-		struct kchan_pkt *pkt;
-
-		pkt = kmalloc(struct_size(pkt, data, p->len),
-			      GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
-		pkt->user = NULL;
-		pkt->len = p->len;
-		memcpy(pkt->data, p->data, p->len);
-		p->pkt = pkt;
-	}
 	spin_lock(&c->lock);
 	if (c->rx_gone) {
 		c->dropped++;
 	} else if (hand_over(c, p, NULL, &wk) == KCHAN_WAIT) {
-		list_add(&p->pkt->list, &c->returned);
+		list_add(&pkt->list, &c->returned);
 		p->pkt = NULL;
 		c->len++;
 		c->seq++;
@@ -481,66 +272,25 @@ static void put_back(struct kchan *c, struct kchan_payload *p)
  * Copy a received message out: its length, or an error and it is put back.
  * A task that is being killed would take the message with it.
  */
-int kchan_deliver(struct kchan *c, struct kchan_payload *p, const struct kchan_dst *dst)
+int kchan_deliver(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *dst)
 {
-	int len = p->len;
-	bool bad;
+	int err = kchan_store(p, dst);
 
-	if (dst->iter)
-		bad = copy_to_iter(payload_data(p), len, dst->iter) != len;
-	else
-		bad = copy_to_user(dst->buf, payload_data(p), len);
-	if (unlikely(bad || fatal_signal_pending(current))) {
+	if (unlikely(!err && fatal_signal_pending(current)))
+		err = -EINTR;
+	if (unlikely(err)) {
 		put_back(c, p);
-		return bad ? -EFAULT : -EINTR;
+		return err;
 	}
 	atomic64_inc(&c->received);
 	kchan_drop(p);
-	return len;
+	return p->len;
 }
 
-/* ---- waiting ---- */
-
-/* 0 if a call may wait until @deadline, else why not. */
-int kchan_late(s64 deadline)
-{
-	if (deadline == KCHAN_FOREVER)
-		return 0;
-	if (deadline == KCHAN_NOW)
-		return -EAGAIN;
-	return ktime_get() >= kchan_deadline_to_host(deadline) ? -ETIMEDOUT : 0;
-}
-
-/* Sleep until @w is not PENDING (0), a signal or the deadline. */
-int kchan_sleep(struct kchan_waiter *w, s64 deadline)
-{
-	ktime_t until = 0;
-	int ret = 0;
-
-	if (deadline != KCHAN_FOREVER)
-		until = kchan_deadline_to_host(deadline);
-	for (;;) {
-		set_current_state(KCHAN_SLEEP);
-		if (smp_load_acquire(&w->state) != KCHAN_PENDING)
-			break;
-		if (ret)
-			break;
-		if (signal_pending(current)) {
-			ret = -ERESTARTSYS;
-			break;
-		}
-		if (deadline == KCHAN_FOREVER)
-			schedule();
-		else if (!schedule_hrtimeout_range(&until, current->timer_slack_ns,
-						   HRTIMER_MODE_ABS))
-			ret = -ETIMEDOUT;
-	}
-	__set_current_state(TASK_RUNNING);
-	return smp_load_acquire(&w->state) != KCHAN_PENDING ? 0 : ret;
-}
+/* ---- send and receive ---- */
 
 /* A parked call in a process that shares its descriptors holds its file. */
-void kchan_wait_refs(struct kchan *c, int side, int delta)
+static void call_refs(struct kchan *c, int side, int delta)
 {
 	lockdep_assert_held(&c->lock);
 	c->call_refs[side] += delta;
@@ -566,7 +316,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	n->idx = 0;
 	list_add_tail(&n->list, q);
 	c->seq++;
-	kchan_wait_refs(c, side, refs);
+	call_refs(c, side, refs);
 	spin_unlock(&c->lock);
 	kchan_flush(c, wk, side == KCHAN_SIDE_TX, side == KCHAN_SIDE_RX);
 
@@ -579,64 +329,120 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 		w->state = KCHAN_ABORTED;
 		list_del(&n->list);
 	}
-	kchan_wait_refs(c, side, -refs);
+	call_refs(c, side, -refs);
 	spin_unlock(&c->lock);
 	return done;
 }
 
-long kchan_send(struct kchan *c, struct kchan_payload *p, s64 deadline)
+/* There is more to do than to buffer a message. c->lock is held. */
+static noinline long send_slow(struct kchan *c, struct kchan_payload *p, s64 deadline)
+	__releases(&c->lock)
 {
-	struct kchan_wake wk;
+	struct kchan_waiter w kchan_uninitialized;
+	struct kchan_wake wk kchan_uninitialized;
+	struct kchan_node n kchan_uninitialized;
 	int r, err;
 
 	kchan_wake_init(&wk);
-	spin_lock(&c->lock);
 	r = kchan_try_send(c, p, NULL, &wk);
-	if (r == KCHAN_WAIT) {
-		r = kchan_late(deadline);
-		if (!r) {
-			struct kchan_waiter w;
-			struct kchan_node n = { .out = p };
+	if (r != KCHAN_WAIT)
+		goto unlock;
+	r = kchan_late(deadline);
+	if (r)
+		goto unlock;
+	n.out = p;
+	return park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline, &err) ? w.res : err;
 
-			r = park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline, &err) ? w.res : err;
-			goto out;
-		}
-	}
+unlock:
 	spin_unlock(&c->lock);
 	kchan_flush(c, &wk, r >= 0, false);
-out:
+	return r;
+}
+
+/*
+ * Pollers queue themselves before they look under c->lock: who has changed the
+ * state under it sees a poller that could have missed the change.
+ */
+static __always_inline void unlock_and_poke(struct kchan *c, wait_queue_head_t *wq,
+					    __poll_t events)
+	__releases(&c->lock)
+{
+	bool poke = waitqueue_active(wq);
+
+	spin_unlock(&c->lock);
+	if (unlikely(poke))
+		wake_up_interruptible_poll(wq, events);
+}
+
+/* Takes @p: afterwards it holds no message. */
+long kchan_send(struct kchan *c, struct kchan_payload *p, s64 deadline)
+{
+	long r;
+
+	spin_lock(&c->lock);
+	if (likely(c->len < c->capacity && list_empty(&c->recvq) && !c->shut)) {
+		push(c, p);
+		c->seq++;
+		unlock_and_poke(c, &c->rx_poll, EPOLLIN | EPOLLRDNORM);
+		return 0;
+	}
+	r = send_slow(c, p, deadline);
 	kchan_drop(p);
 	return r;
 }
 
-long kchan_recv(struct kchan *c, size_t room, const struct kchan_dst *dst, s64 deadline)
+static noinline long recv_slow(struct kchan *c, size_t room, struct kchan_payload *in,
+			       s64 deadline)
+	__releases(&c->lock)
 {
-	struct kchan_waiter w;
-	struct kchan_wake wk;
+	struct kchan_waiter w kchan_uninitialized;
+	struct kchan_wake wk kchan_uninitialized;
+	struct kchan_node n kchan_uninitialized;
+	bool refilled;
 	int r, err;
 
-	w.in.pkt = NULL;
 	kchan_wake_init(&wk);
+	r = kchan_try_recv(c, room, in, NULL, &wk);
+	if (r != KCHAN_WAIT)
+		goto unlock;
+	r = kchan_late(deadline);
+	if (r)
+		goto unlock;
+	w.in = in;
+	n.room = room;
+	return park(c, KCHAN_SIDE_RX, &w, &n, &wk, deadline, &err) ? w.res : err;
+
+unlock:
+	refilled = wk.n;
+	spin_unlock(&c->lock);
+	kchan_flush(c, &wk, refilled, r >= 0);
+	return r;
+}
+
+/* @tag: NULL, or the receive's own; on success, the send's. */
+long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *tag,
+		s64 deadline)
+{
+	struct kchan_payload in kchan_uninitialized;
+	long r;
+
+	in.pkt = NULL;
+	in.tag = tag ? *tag : 0;
 	spin_lock(&c->lock);
-	r = kchan_try_recv(c, room, &w.in, NULL, &wk);
-	if (r != KCHAN_WAIT) {
-		bool refilled = wk.n;
-
-		spin_unlock(&c->lock);
-		kchan_flush(c, &wk, refilled, r >= 0);
+	if (likely(c->len && c->len == c->ring_len && list_empty(&c->sendq) &&
+		   !misfit(slot_at(c, 0)->len, room))) {
+		pop_ring(c, &in);
+		c->seq++;
+		unlock_and_poke(c, &c->tx_poll, EPOLLOUT | EPOLLWRNORM);
 	} else {
-		r = kchan_late(deadline);
-		if (r) {
-			spin_unlock(&c->lock);
+		r = recv_slow(c, room, &in, deadline);
+		if (r < 0)
 			return r;
-		} else {
-			struct kchan_node n = { .room = room };
-
-			spin_lock_init(&w.lock);
-			r = park(c, KCHAN_SIDE_RX, &w, &n, &wk, deadline, &err) ? w.res : err;
-		}
 	}
-	return r < 0 ? r : kchan_deliver(c, &w.in, dst);
+	r = kchan_deliver(c, &in, dst);
+	if (tag && r >= 0)
+		*tag = in.tag;
+	return r;
 }
 
 /* ---- the end ---- */
@@ -666,8 +472,8 @@ int kchan_shut(struct kchan *c, int side, int err)
 		c->recv_err = err;
 	c->seq++;
 	for (;;) {
-		more = fail_some(&c->sendq, -EPIPE, &wk);
-		more |= fail_some(&c->recvq, c->eof, &wk);
+		more = kchan_fail_some(&c->sendq, -EPIPE, &wk);
+		more |= kchan_fail_some(&c->recvq, c->eof, &wk);
 		spin_unlock(&c->lock);
 		kchan_flush(c, &wk, false, false);
 		if (!more)
@@ -683,7 +489,7 @@ int kchan_shut(struct kchan *c, int side, int err)
 /* Nobody can receive any more: free what is buffered, some at a time. */
 static void discard(struct kchan *c)
 {
-	struct kchan_payload p;
+	struct kchan_payload p kchan_uninitialized;
 	LIST_HEAD(gone);
 	struct kchan_pkt *pkt, *next;
 	unsigned int budget;
@@ -691,6 +497,7 @@ static void discard(struct kchan *c)
 	for (;;) {
 		spin_lock(&c->lock);
 		for (budget = 64; budget && c->len; budget--) {
+			p.tag = 0;
 			pop(c, &p);
 			c->dropped++;
 			if (p.pkt)
@@ -699,7 +506,7 @@ static void discard(struct kchan *c)
 		budget = c->len;
 		spin_unlock(&c->lock);
 		list_for_each_entry_safe(pkt, next, &gone, list)
-			pkt_free(pkt);
+			kchan_pkt_free(pkt);
 		INIT_LIST_HEAD(&gone);
 		if (!budget)
 			return;
@@ -739,7 +546,7 @@ void kchan_put(struct kchan *c)
 struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 {
 	u32 inl = min_t(u64, msg_max, KCHAN_INLINE);
-	u32 slot = offsetof(struct kchan_slot, data) + round_up(max(inl, 8U), 8);
+	u32 slot = offsetof(struct kchan_slot, words) + round_up(max(inl, 8U), 8);
 	size_t ring = (size_t)slot * capacity, big = 0, bytes;
 	struct kchan *c;
 	int err = -ENOMEM;
@@ -767,7 +574,7 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 		goto uncharge_chan;
 	err = -ENOMEM;
 	if (capacity) {
-		c->ring = kvmalloc(ring, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		c->ring = kvzalloc(ring, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!c->ring)
 			goto uncharge;
 	}

@@ -8,6 +8,16 @@
 #include <linux/sched.h>
 #include <linux/time_namespace.h>
 
+/* Keeps -ftrivial-auto-var-init from clearing what is written before it is read. */
+#ifdef __has_attribute
+#if __has_attribute(uninitialized)
+#define kchan_uninitialized __attribute__((uninitialized))
+#endif
+#endif
+#ifndef kchan_uninitialized
+#define kchan_uninitialized
+#endif
+
 #ifdef TASK_FREEZABLE
 #define KCHAN_SLEEP	(TASK_INTERRUPTIBLE | TASK_FREEZABLE)
 #else

@@ -73,46 +73,76 @@ int kchan_kind(int fd)
 
 static int check_xfer(struct kchan_xfer *x, unsigned int cmd, unsigned long arg)
 {
-	int err = kchan_args(x, sizeof(*x), cmd, arg);
+	int err = kchan_args(x, sizeof(*x), KCHAN_XFER_V1, cmd, arg);
 
 	if (err)
 		return err;
-	if (x->flags)
+	if (x->flags || x->peer_tag)
 		return -EINVAL;
 	return kchan_check_under(x->under);
 }
 
+/* The transfer has happened: whether its tag can be stored changes nothing. */
+static void put_tag(struct kchan_xfer *x, u32 tag, unsigned long arg)
+{
+	if (x->tag)
+		put_user(tag, &((struct kchan_xfer __user *)arg)->peer_tag);
+}
+
+static long send_user(struct kchan *c, void __user *buf, size_t len, u32 *tag, s64 deadline)
+{
+	struct kchan_payload p kchan_uninitialized;
+	struct kchan_mem src = { .buf = buf };
+	long r;
+
+	if (len > c->msg_max)
+		return -EMSGSIZE;
+	p.tag = tag ? *tag : 0;
+	r = kchan_load(&p, &src, len);
+	if (r)
+		return r;
+	r = kchan_send(c, &p, deadline);
+	if (tag)
+		*tag = p.tag;
+	return r;
+}
+
 static long do_send(struct kchan *c, unsigned int cmd, unsigned long arg)
 {
-	struct kchan_payload p;
 	struct kchan_xfer x;
-	int err = check_xfer(&x, cmd, arg);
+	long r = check_xfer(&x, cmd, arg);
+	u32 tag;
 
-	if (err)
-		return err;
-	if (x.len > c->msg_max)
-		return -EMSGSIZE;
-	err = kchan_load(&p, u64_to_user_ptr(x.buf), x.len, NULL);
-	return err ?: kchan_send(c, &p, x.deadline);
+	if (r)
+		return r;
+	tag = x.tag;
+	r = send_user(c, u64_to_user_ptr(x.buf), x.len, &tag, x.deadline);
+	if (r >= 0)
+		put_tag(&x, tag, arg);
+	return r;
 }
 
 static long do_recv(struct kchan *c, unsigned int cmd, unsigned long arg)
 {
-	struct kchan_dst dst = {};
+	struct kchan_mem dst = {};
 	struct kchan_xfer x;
-	int err = check_xfer(&x, cmd, arg);
+	long r = check_xfer(&x, cmd, arg);
+	u32 tag;
 
-	if (err)
-		return err;
+	if (r)
+		return r;
+	tag = x.tag;
 	dst.buf = u64_to_user_ptr(x.buf);
-	x.len = min_t(u64, x.len, INT_MAX);
-	return kchan_recv(c, x.len, &dst, x.deadline);
+	r = kchan_recv(c, min_t(u64, x.len, INT_MAX), &dst, &tag, x.deadline);
+	if (r >= 0)
+		put_tag(&x, tag, arg);
+	return r;
 }
 
 static long do_shut(struct kchan *c, int side, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_shut s;
-	int err = kchan_args(&s, sizeof(s), cmd, arg);
+	int err = kchan_args(&s, sizeof(s), sizeof(s), cmd, arg);
 
 	if (err)
 		return err;
@@ -126,9 +156,10 @@ static long do_info(struct kchan *c, int side, unsigned long arg)
 	struct kchan_info info;
 
 	kchan_fill_info(c, side, &info);
-	return kchan_answer(&info, sizeof(info), arg);
+	return kchan_answer(&info, sizeof(info), KCHAN_INFO_V1, arg);
 }
 
+/* What both ends can do. */
 static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
 {
 	struct kchan *c = file->private_data;
@@ -149,20 +180,62 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bo
 		return do_info(c, side, arg);
 	case _IOC_NR(KCHAN_IOC_FEATURES):
 		return kchan_features(arg);
+	case _IOC_NR(KCHAN_IOC_SEND_WAIT(0)):
+	case _IOC_NR(KCHAN_IOC_SEND_NOW(0)):
+	case _IOC_NR(KCHAN_IOC_RECV_WAIT(0)):
+	case _IOC_NR(KCHAN_IOC_RECV_NOW(0)):
+		return -EBADF;		/* those of this end's side are done before */
 	default:
 		return -ENOTTY;
 	}
 }
 
-static long kchan_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static __always_inline long tx_any(struct file *file, unsigned int cmd, unsigned long arg,
+				   bool compat)
 {
-	return end_ioctl(file, cmd, arg, false);
+	struct kchan *c = file->private_data;
+	u32 short_cmd = cmd & ~IOCSIZE_MASK;
+
+	if (likely(short_cmd == KCHAN_IOC_SEND_WAIT(0)))
+		return send_user(c, (void __user *)arg, _IOC_SIZE(cmd), NULL, KCHAN_FOREVER);
+	if (short_cmd == KCHAN_IOC_SEND_NOW(0))
+		return send_user(c, (void __user *)arg, _IOC_SIZE(cmd), NULL, KCHAN_NOW);
+	return end_ioctl(file, cmd, arg, compat);
+}
+
+static __always_inline long rx_any(struct file *file, unsigned int cmd, unsigned long arg,
+				   bool compat)
+{
+	struct kchan_mem dst = { .buf = (void __user *)arg };
+	struct kchan *c = file->private_data;
+	u32 short_cmd = cmd & ~IOCSIZE_MASK;
+
+	if (likely(short_cmd == KCHAN_IOC_RECV_WAIT(0)))
+		return kchan_recv(c, _IOC_SIZE(cmd), &dst, NULL, KCHAN_FOREVER);
+	if (short_cmd == KCHAN_IOC_RECV_NOW(0))
+		return kchan_recv(c, _IOC_SIZE(cmd), &dst, NULL, KCHAN_NOW);
+	return end_ioctl(file, cmd, arg, compat);
+}
+
+static long tx_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return tx_any(file, cmd, arg, false);
+}
+
+static long rx_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return rx_any(file, cmd, arg, false);
 }
 
 #ifdef CONFIG_COMPAT
-static long kchan_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static long tx_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return end_ioctl(file, cmd, (unsigned long)compat_ptr(arg), true);
+	return tx_any(file, cmd, (unsigned long)compat_ptr(arg), true);
+}
+
+static long rx_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return rx_any(file, cmd, (unsigned long)compat_ptr(arg), true);
 }
 #endif
 
@@ -177,14 +250,14 @@ static s64 iocb_deadline(struct kiocb *iocb)
 static ssize_t kchan_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct kchan *c = iocb->ki_filp->private_data;
-	struct kchan_dst dst = { .iter = to };
+	struct kchan_mem dst = { .iter = to };
 	long r;
 
 	if (!c->msg_max)
 		return -EINVAL;
 	if (!iov_iter_count(to))
 		return 0;
-	r = kchan_recv(c, iov_iter_count(to) | KCHAN_NO_EMPTY, &dst, iocb_deadline(iocb));
+	r = kchan_recv(c, iov_iter_count(to) | KCHAN_NO_EMPTY, &dst, NULL, iocb_deadline(iocb));
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
 
@@ -192,14 +265,16 @@ static ssize_t kchan_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct kchan *c = iocb->ki_filp->private_data;
 	size_t len = iov_iter_count(from);
-	struct kchan_payload p;
+	struct kchan_payload p kchan_uninitialized;
+	struct kchan_mem src = { .iter = from };
 	long r;
 
 	if (!c->msg_max || !len)
 		return -EINVAL;
 	if (len > c->msg_max)
 		return -EMSGSIZE;
-	r = kchan_load(&p, NULL, len, from);
+	p.tag = 0;
+	r = kchan_load(&p, &src, len);
 	if (r)
 		return r;
 	r = kchan_send(c, &p, iocb_deadline(iocb));
@@ -269,9 +344,9 @@ const struct file_operations kchan_rx_fops = {
 	.release = kchan_release,
 	.read_iter = kchan_read_iter,
 	.poll = rx_poll,
-	.unlocked_ioctl = kchan_ioctl,
+	.unlocked_ioctl = rx_ioctl,
 #ifdef CONFIG_COMPAT
-	.compat_ioctl = kchan_compat_ioctl,
+	.compat_ioctl = rx_compat_ioctl,
 #endif
 	.show_fdinfo = kchan_show_fdinfo,
 };
@@ -281,9 +356,9 @@ const struct file_operations kchan_tx_fops = {
 	.release = kchan_release,
 	.write_iter = kchan_write_iter,
 	.poll = tx_poll,
-	.unlocked_ioctl = kchan_ioctl,
+	.unlocked_ioctl = tx_ioctl,
 #ifdef CONFIG_COMPAT
-	.compat_ioctl = kchan_compat_ioctl,
+	.compat_ioctl = tx_compat_ioctl,
 #endif
 	.show_fdinfo = kchan_show_fdinfo,
 };

@@ -60,6 +60,12 @@
 /* In a receive's room: read(2), which can't take an empty message. */
 #define KCHAN_NO_EMPTY	(1UL << (BITS_PER_LONG - 1))
 
+/* The sizes structures had when they were first published. */
+#define KCHAN_XFER_V1		32
+#define KCHAN_SELECT_V1		32
+#define KCHAN_INFO_V1		112
+#define KCHAN_FEATURES_V1	40
+
 /* What try_send and try_recv answer beside a result; no errno is this low. */
 #define KCHAN_WAIT	(-0x10000)	/* would wait */
 #define KCHAN_GONE	(-0x10001)	/* self was chosen through another case */
@@ -78,35 +84,45 @@ struct kchan_pkt {
 	struct list_head list;		/* kchan.lock, while put back */
 	struct kchan_user *user;	/* charged to, until buffered or handed over */
 	u32 len;
+	u32 tag;
 	u8 data[];
 };
 
-/* A message on its way: inline, or in @pkt. */
+/*
+ * A message on its way: inline, or in @pkt. @tag is its caller's until it is
+ * sent or received, then its peer's. On a stack it is not worth clearing.
+ */
 struct kchan_payload {
 	u32 len;
+	u32 tag;
 	struct kchan_pkt *pkt;
-	u8 data[KCHAN_INLINE] __aligned(8);
+	union {
+		u8 data[KCHAN_INLINE];
+		u64 words[KCHAN_INLINE / 8];
+	};
 };
 
+/* @tag: of the message, or of the receive that emptied the slot. */
 struct kchan_slot {
 	u32 len;
+	u32 tag;
 	union {
 		struct kchan_pkt *pkt;	/* len > KCHAN_INLINE */
-		DECLARE_FLEX_ARRAY(u8, data);
+		DECLARE_FLEX_ARRAY(u64, words);
 	};
 };
 
 enum { KCHAN_PENDING, KCHAN_DONE, KCHAN_ABORTED };
 
 struct kchan_waiter {
-	spinlock_t lock;		/* selects: state, fired, res */
+	spinlock_t lock;		/* all but singles: state, fired, res */
 	int state;
 	bool single;			/* see above */
 	bool queued;			/* owner only: some node may be linked */
 	u32 fired;			/* written by who makes it DONE */
 	int res;
 	struct task_struct *task;
-	struct kchan_payload in;	/* what a receive got */
+	struct kchan_payload *in;	/* for what a receive gets */
 };
 
 struct kchan_node {
@@ -156,8 +172,8 @@ static inline void kchan_wake_init(struct kchan_wake *wk)
 	wk->drop = NULL;
 }
 
-/* Where a received message goes. */
-struct kchan_dst {
+/* The other side of a transfer in user memory: @buf, or @iter. */
+struct kchan_mem {
 	void __user *buf;
 	struct iov_iter *iter;
 };
@@ -166,8 +182,8 @@ struct kchan_dst {
 extern unsigned int kchan_msg_max, kchan_max_capacity;
 extern unsigned int kchan_max_user_chans;
 extern unsigned long kchan_max_user_bytes;
-int kchan_answer(const void *v, size_t known, unsigned long arg);
-int kchan_args(void *dst, size_t size, unsigned int cmd, unsigned long arg);
+int kchan_answer(const void *v, size_t known, size_t oldest, unsigned long arg);
+int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned long arg);
 int kchan_features(unsigned long arg);
 
 /* quota.c */
@@ -178,29 +194,50 @@ void kchan_uncharge(struct kchan_user *u, size_t bytes);
 int kchan_charge_chan(struct kchan_user *u);
 void kchan_uncharge_chan(struct kchan_user *u);
 
+/* msg.c */
+int kchan_load(struct kchan_payload *p, const struct kchan_mem *src, size_t len);
+int kchan_store(const struct kchan_payload *p, const struct kchan_mem *dst);
+struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p);
+void kchan_pkt_free(struct kchan_pkt *pkt);
+void kchan_pkt_uncharge(struct kchan_pkt *pkt);
+
+static inline void kchan_drop(struct kchan_payload *p)
+{
+	if (unlikely(p->pkt)) {
+		kchan_pkt_free(p->pkt);
+		p->pkt = NULL;
+	}
+}
+
+/* wait.c */
+bool kchan_pending(struct list_head *q);
+struct kchan_node *kchan_first(struct list_head *q, struct kchan_waiter *self);
+int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer);
+bool kchan_commit_self(struct kchan_waiter *self);
+void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
+		    struct kchan_wake *wk);
+bool kchan_fail_some(struct list_head *q, int res, struct kchan_wake *wk);
+void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out);
+int kchan_sleep(struct kchan_waiter *w, s64 deadline);
+int kchan_late(s64 deadline);
+
+/* What kchan_lock_pair() answers. */
+enum { PAIR_OK, PAIR_STALE, PAIR_GONE };
+
 /* chan.c */
 struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags);
 void kchan_put(struct kchan *c);
-int kchan_load(struct kchan_payload *p, const void __user *buf, size_t len,
-	       struct iov_iter *iter);
-void kchan_drop(struct kchan_payload *p);
 int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 		   struct kchan_waiter *self, struct kchan_wake *wk);
 int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
 		   struct kchan_waiter *self, struct kchan_wake *wk);
-int kchan_deliver(struct kchan *c, struct kchan_payload *p,
-		  const struct kchan_dst *dst);
-bool kchan_pending(struct list_head *q);
-void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out);
-int kchan_sleep(struct kchan_waiter *w, s64 deadline);
-int kchan_late(s64 deadline);
+int kchan_deliver(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *dst);
 long kchan_send(struct kchan *c, struct kchan_payload *p, s64 deadline);
-long kchan_recv(struct kchan *c, size_t room, const struct kchan_dst *dst,
+long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *tag,
 		s64 deadline);
 int kchan_shut(struct kchan *c, int side, int err);
 void kchan_end(struct kchan *c, int side);
 void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info);
-void kchan_wait_refs(struct kchan *c, int side, int delta);
 
 /* file.c */
 extern const struct file_operations kchan_rx_fops, kchan_tx_fops;

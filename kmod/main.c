@@ -55,27 +55,30 @@ unsigned long kchan_max_user_bytes = 256UL << 20;
 module_param_named(max_user_bytes, kchan_max_user_bytes, ulong, 0644);
 MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, and large messages waiting; CAP_SYS_RESOURCE is exempt (default 268435456)");
 
-/* Copy in the structure an ioctl points to: shorter and longer ones too. */
-int kchan_args(void *dst, size_t size, unsigned int cmd, unsigned long arg)
+/*
+ * Copy in the structure an ioctl points to: an older caller's, of at least
+ * @oldest bytes, and a newer caller's too.
+ */
+int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned long arg)
 {
 	size_t usize = _IOC_SIZE(cmd);
 	int err;
 
-	if (usize < size)
+	if (usize < oldest)
 		return -EINVAL;
 	err = copy_struct_from_user(dst, size, (void __user *)arg, usize);
 	return err == -E2BIG ? -EINVAL : err;
 }
 
-/* Answer @v through the struct kchan_out at @arg. */
-int kchan_answer(const void *v, size_t known, unsigned long arg)
+/* Answer @v through the struct kchan_out at @arg, which has room for @oldest. */
+int kchan_answer(const void *v, size_t known, size_t oldest, unsigned long arg)
 {
 	struct kchan_out out;
 	size_t n;
 
 	if (copy_from_user(&out, (void __user *)arg, sizeof(out)))
 		return -EFAULT;
-	if (out.reserved || out.size < known || out.size > PAGE_SIZE)
+	if (out.reserved || out.size < oldest || out.size > PAGE_SIZE)
 		return -EINVAL;
 	n = min_t(size_t, known, out.size);
 	if (copy_to_user(u64_to_user_ptr(out.addr), v, n) ||
@@ -95,13 +98,13 @@ int kchan_features(unsigned long arg)
 		.capacity_max = READ_ONCE(kchan_max_capacity),
 	};
 
-	return kchan_answer(&f, sizeof(f), arg);
+	return kchan_answer(&f, sizeof(f), KCHAN_FEATURES_V1, arg);
 }
 
 static long make(unsigned int cmd, unsigned long arg)
 {
 	struct kchan_make m;
-	int err = kchan_args(&m, sizeof(m), cmd, arg);
+	int err = kchan_args(&m, sizeof(m), sizeof(m), cmd, arg);
 
 	if (err)
 		return err;

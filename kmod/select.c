@@ -27,11 +27,13 @@ struct sel_case {
 
 struct sel {
 	struct kchan_waiter w;
+	struct kchan_payload in;
 	struct sel_case *cs;
 	unsigned int n;
 	struct kchan_payload *outs;
 	bool compat;
 	bool prio;
+	u32 tag;			/* out: the peer's */
 	u64 rnd;
 	void __user *ucases;
 };
@@ -106,13 +108,17 @@ static int put_len(struct sel *s, unsigned int i, u32 len)
 }
 
 /* Payloads are copied in before anything else happens. */
-static int load_send(struct sel_case *k, const struct kchan_msg *m)
+static int load_send(struct sel_case *k, const struct kchan_msg *m, u32 tag)
 {
+	struct kchan_mem src = {};
+
 	if (m->nfds)
 		return m->nfds > 16 ? -EINVAL : -EPERM;
 	if (m->len > k->c->msg_max)
 		return -EMSGSIZE;
-	return kchan_load(k->out, (void __force __user *)m->buf, m->len, NULL);
+	src.buf = (void __force __user *)m->buf;
+	k->out->tag = tag;
+	return kchan_load(k->out, &src, m->len);
 }
 
 /* Check every case and take its channel before any payload is touched. */
@@ -161,7 +167,7 @@ static int load_cases(struct sel *s)
 		if (sc->op != KCHAN_SEND)
 			continue;
 		sc->out = sc->node.out = &s->outs[sends++];
-		err = load_send(sc, &k.msg);
+		err = load_send(sc, &k.msg, s->in.tag);
 		if (err == -ENOMEM || err == -EDQUOT)
 			return err;
 		sc->broken = err;
@@ -193,7 +199,7 @@ static int try_case(struct sel *s, struct sel_case *k, struct kchan_wake *wk)
 		return k->broken;
 	if (k->op == KCHAN_SEND)
 		return kchan_try_send(k->c, k->out, &s->w, wk);
-	return kchan_try_recv(k->c, k->node.room, &s->w.in, &s->w, wk);
+	return kchan_try_recv(k->c, k->node.room, &s->in, &s->w, wk);
 }
 
 static void flush_case(struct sel_case *k, struct kchan_wake *wk, int res)
@@ -336,10 +342,11 @@ static int finish(struct sel *s)
 	struct sel_case *k = &s->cs[i];
 	int res = s->w.res;
 
+	s->tag = k->op == KCHAN_SEND ? k->out->tag : s->in.tag;
 	if (k->op == KCHAN_RECV && res >= 0) {
-		struct kchan_dst dst = { .buf = k->buf };
+		struct kchan_mem dst = { .buf = k->buf };
 
-		res = kchan_deliver(k->c, &s->w.in, &dst);
+		res = kchan_deliver(k->c, &s->in, &dst);
 		if (res == -EINTR)
 			return res;
 		if (res >= 0)
@@ -377,11 +384,12 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 	struct kchan_select a;
 	struct sel *s;
 	unsigned int i;
-	long r = kchan_args(&a, sizeof(a), cmd, arg);
+	long r = kchan_args(&a, sizeof(a), KCHAN_SELECT_V1, cmd, arg);
 
 	if (r)
 		return r;
-	if (a.flags & ~(KCHAN_PRIO | KCHAN_MAY_HANDLE) || a.handle || a.n > KCHAN_MAX_CASES)
+	if (a.flags & ~(KCHAN_PRIO | KCHAN_MAY_HANDLE) || a.handle || a.peer_tag ||
+	    a.n > KCHAN_MAX_CASES)
 		return -EINVAL;
 	r = kchan_check_under(a.under);
 	if (r)
@@ -401,6 +409,8 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 	s->rnd = get_random_u64();
 	spin_lock_init(&s->w.lock);
 	s->w.task = current;
+	s->w.in = &s->in;
+	s->in.tag = a.tag;
 	for (i = 0; i < s->n; i++)
 		s->cs[i].order = i;
 
@@ -408,6 +418,8 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 	if (r == KCHAN_USE_HANDLE &&
 	    put_user(a.handle, &((struct kchan_select __user *)arg)->handle))
 		r = -EFAULT;	/* the descriptor stays: it holds nothing */
+	if (a.tag && r >= 0 && r < a.n)
+		put_user(s->tag, &((struct kchan_select __user *)arg)->peer_tag);
 
 	for (i = 0; i < s->n; i++) {
 		if (!s->cs[i].c)
@@ -416,7 +428,7 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 			kchan_drop(s->cs[i].out);
 		kchan_put(s->cs[i].c);
 	}
-	kchan_drop(&s->w.in);
+	kchan_drop(&s->in);
 	kvfree(s->outs);
 	kvfree(s->cs);
 	kfree(s);

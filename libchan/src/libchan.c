@@ -81,8 +81,19 @@ API int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags)
 	return 0;
 }
 
+/* No group, no tag, and no deadline but the two simplest: nothing to pack. */
+static int is_short(size_t len, int under, int64_t deadline)
+{
+	return under == -1 && len <= KCHAN_SHORT_MAX &&
+	       (deadline == CHAN_FOREVER || deadline == CHAN_NOW);
+}
+
 API int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline)
 {
+	if (is_short(len, under, deadline))
+		return call(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) : KCHAN_IOC_SEND_NOW(len),
+			    (void *)msg);
+
 	struct kchan_xfer x = {
 		.buf = (uintptr_t)msg, .len = len, .deadline = deadline, .under = under,
 	};
@@ -92,6 +103,9 @@ API int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadli
 
 API ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline)
 {
+	if (is_short(len, under, deadline))
+		return call(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) : KCHAN_IOC_RECV_NOW(len), buf);
+
 	struct kchan_xfer x = {
 		.buf = (uintptr_t)buf, .len = len, .deadline = deadline, .under = under,
 	};

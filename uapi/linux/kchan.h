@@ -68,6 +68,17 @@ struct kchan_make {
  * @deadline:  KCHAN_NOW, KCHAN_FOREVER or absolute CLOCK_MONOTONIC nanoseconds
  * @under:     -1 (a group's descriptor where features say so)
  * @flags:     0
+ * @tag:       0, or a number that travels with the transfer; see below
+ * @peer_tag:  0 in; out, with a tag, after a transfer: the other side's
+ *
+ * Tags let a race detector see who synchronises with whom. A receive is given
+ * the tag of the send of its message; a send that waited for a receiver, or for
+ * the room a receive left, is given that receive's.
+ *
+ * KCHAN_IOC_SEND_WAIT(len), KCHAN_IOC_SEND_NOW(len), KCHAN_IOC_RECV_WAIT(len)
+ * and KCHAN_IOC_RECV_NOW(len) are the same calls for up to KCHAN_SHORT_MAX bytes
+ * without a group or a tag, and with KCHAN_FOREVER or KCHAN_NOW: the argument is
+ * @buf itself.
  */
 struct kchan_xfer {
 	__u64 buf;
@@ -75,7 +86,11 @@ struct kchan_xfer {
 	__s64 deadline;
 	__s32 under;
 	__u32 flags;
+	__u32 tag;
+	__u32 peer_tag;
 };
+
+#define KCHAN_SHORT_MAX		((1U << _IOC_SIZEBITS) - 1)
 
 /* A message in a select case: natural layout, as struct iovec has. */
 struct kchan_msg {
@@ -99,6 +114,7 @@ struct kchan_case {
  * @cases, @n: struct kchan_case[n], at most KCHAN_MAX_CASES
  * @flags:     KCHAN_PRIO; KCHAN_MAY_HANDLE
  * @handle:    0 in; out with KCHAN_USE_HANDLE
+ * @tag, @peer_tag: as in struct kchan_xfer
  *
  * A select that waits must not keep open the descriptor it was issued on. In a
  * process that shares its descriptors between threads, a select with
@@ -113,6 +129,8 @@ struct kchan_select {
 	__s64 deadline;
 	__s32 under;
 	__s32 handle;
+	__u32 tag;
+	__u32 peer_tag;
 };
 
 #define KCHAN_USE_HANDLE	KCHAN_MAX_CASES
@@ -166,10 +184,15 @@ struct kchan_features {
 #define KCHAN_IOC_FEATURES	_IOW(KCHAN_MAGIC, 0, struct kchan_out)
 #define KCHAN_IOC_MAKE		_IOWR(KCHAN_MAGIC, 1, struct kchan_make)
 #define KCHAN_IOC_KIND		_IO(KCHAN_MAGIC, 2)	/* on /dev/kchan; arg: the descriptor */
-#define KCHAN_IOC_SEND		_IOW(KCHAN_MAGIC, 3, struct kchan_xfer)
-#define KCHAN_IOC_RECV		_IOW(KCHAN_MAGIC, 4, struct kchan_xfer)
+#define KCHAN_IOC_SEND		_IOWR(KCHAN_MAGIC, 3, struct kchan_xfer)
+#define KCHAN_IOC_RECV		_IOWR(KCHAN_MAGIC, 4, struct kchan_xfer)
 #define KCHAN_IOC_SELECT	_IOWR(KCHAN_MAGIC, 5, struct kchan_select)
 #define KCHAN_IOC_SHUT		_IOW(KCHAN_MAGIC, 6, struct kchan_shut)
 #define KCHAN_IOC_INFO		_IOW(KCHAN_MAGIC, 7, struct kchan_out)
+
+#define KCHAN_IOC_SEND_WAIT(len) _IOC(_IOC_WRITE, KCHAN_MAGIC, 0x20, len)
+#define KCHAN_IOC_SEND_NOW(len)	_IOC(_IOC_WRITE, KCHAN_MAGIC, 0x21, len)
+#define KCHAN_IOC_RECV_WAIT(len) _IOC(_IOC_READ, KCHAN_MAGIC, 0x22, len)
+#define KCHAN_IOC_RECV_NOW(len)	_IOC(_IOC_READ, KCHAN_MAGIC, 0x23, len)
 
 #endif

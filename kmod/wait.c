@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Waiters: choosing one, completing it, sleeping. kchan.h has the story. */
+#include <linux/hrtimer.h>
+
+#include "kchan.h"
+
+/* The first waiter in @q that may still be chosen and is not @self. */
+struct kchan_node *kchan_first(struct list_head *q, struct kchan_waiter *self)
+{
+	struct kchan_node *n, *next;
+
+	list_for_each_entry_safe(n, next, q, list) {
+		if (READ_ONCE(n->waiter->state) != KCHAN_PENDING)
+			list_del_init(&n->list);
+		else if (n->waiter != self)
+			return n;
+	}
+	return NULL;
+}
+
+bool kchan_pending(struct list_head *q)
+{
+	return kchan_first(q, NULL);
+}
+
+/* Maybe nothing to lock: __acquire and __release tell sparse that it is even. */
+static void lock_waiter(spinlock_t *lock, int subclass)
+{
+	if (lock) {
+		spin_lock_nested(lock, subclass);
+		__release(lock);
+	}
+}
+
+static void unlock_waiter(spinlock_t *lock)
+{
+	if (lock) {
+		__acquire(lock);
+		spin_unlock(lock);
+	}
+}
+
+/*
+ * Lock what decides @self and @peer and see that both are PENDING. A waiter
+ * that is single, or not queued yet, has nothing to lock: kchan.lock is held.
+ */
+int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer)
+{
+	spinlock_t *a = self && self->queued ? &self->lock : NULL;
+	spinlock_t *b = peer && !peer->single ? &peer->lock : NULL;
+	int ret = PAIR_OK;
+
+	if (a && b) {
+		lock_waiter(min(a, b), 0);
+		lock_waiter(max(a, b), SINGLE_DEPTH_NESTING);
+	} else {
+		lock_waiter(a ?: b, 0);
+	}
+	if (a && self->state != KCHAN_PENDING)
+		ret = PAIR_GONE;
+	else if (peer && peer->state != KCHAN_PENDING)
+		ret = PAIR_STALE;
+	if (ret == PAIR_OK && a)
+		WRITE_ONCE(self->state, KCHAN_DONE);
+	if (ret == PAIR_OK)
+		return ret;
+	unlock_waiter(a);
+	unlock_waiter(b);
+	return ret;
+}
+
+/* Is the caller, with the lock of its channel, the one to act for @self? */
+bool kchan_commit_self(struct kchan_waiter *self)
+{
+	if (!self || !self->queued)
+		return true;
+	if (kchan_lock_pair(self, NULL) != PAIR_OK)
+		return false;
+	unlock_waiter(&self->lock);
+	return true;
+}
+
+/*
+ * After kchan_lock_pair(): the peer's case is done. Its results are written before;
+ * a single peer may be gone the moment DONE is seen.
+ */
+void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
+			  struct kchan_wake *wk)
+{
+	struct kchan_waiter *w = n->waiter;
+	struct task_struct *task = w->task;
+	bool single = w->single;
+
+	list_del_init(&n->list);
+	w->fired = n->idx;
+	w->res = res;
+	get_task_struct(task);
+	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
+	unlock_waiter(single ? NULL : &w->lock);
+	unlock_waiter(self && self->queued ? &self->lock : NULL);
+
+	if (wk->n < KCHAN_WAKES) {
+		wk->task[wk->n++] = task;
+	} else {
+		wake_up_process(task);
+		put_task_struct(task);
+	}
+}
+
+/* Fail every waiter in @q, as many as one hold of the lock should wake. */
+bool kchan_fail_some(struct list_head *q, int res, struct kchan_wake *wk)
+{
+	struct kchan_node *n;
+
+	while (wk->n < KCHAN_WAKES) {
+		n = kchan_first(q, NULL);
+		if (!n)
+			return false;
+		if (kchan_lock_pair(NULL, n->waiter) == PAIR_OK)
+			kchan_complete(NULL, n, res, wk);
+	}
+	return true;
+}
+
+/* After kchan.lock: wake whom @wk names, and pollers of what may be ready. */
+void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
+{
+	unsigned int i;
+
+	for (i = 0; i < wk->n; i++) {
+		wake_up_process(wk->task[i]);
+		put_task_struct(wk->task[i]);
+	}
+	wk->n = 0;
+	kchan_pkt_free(wk->drop);
+	wk->drop = NULL;
+	if (in && wq_has_sleeper(&c->rx_poll))
+		wake_up_interruptible_poll(&c->rx_poll, EPOLLIN | EPOLLRDNORM);
+	if (out && wq_has_sleeper(&c->tx_poll))
+		wake_up_interruptible_poll(&c->tx_poll, EPOLLOUT | EPOLLWRNORM);
+}
+
+/* 0 if a call may wait until @deadline, else why not. */
+int kchan_late(s64 deadline)
+{
+	if (deadline == KCHAN_FOREVER)
+		return 0;
+	if (deadline == KCHAN_NOW)
+		return -EAGAIN;
+	return ktime_get() >= kchan_deadline_to_host(deadline) ? -ETIMEDOUT : 0;
+}
+
+/* Sleep until @w is not PENDING (0), a signal or the deadline. */
+int kchan_sleep(struct kchan_waiter *w, s64 deadline)
+{
+	ktime_t until = 0;
+	int ret = 0;
+
+	if (deadline != KCHAN_FOREVER)
+		until = kchan_deadline_to_host(deadline);
+	for (;;) {
+		set_current_state(KCHAN_SLEEP);
+		if (smp_load_acquire(&w->state) != KCHAN_PENDING)
+			break;
+		if (ret)
+			break;
+		if (signal_pending(current)) {
+			ret = -ERESTARTSYS;
+			break;
+		}
+		if (deadline == KCHAN_FOREVER)
+			schedule();
+		else if (!schedule_hrtimeout_range(&until, current->timer_slack_ns,
+						   HRTIMER_MODE_ABS))
+			ret = -ETIMEDOUT;
+	}
+	__set_current_state(TASK_RUNNING);
+	return smp_load_acquire(&w->state) != KCHAN_PENDING ? 0 : ret;
+}
+
