@@ -34,6 +34,17 @@ extern "C" {
 /* chan_kind */
 #define CHAN_RX		1
 #define CHAN_TX		2
+#define CHAN_GROUP	3
+#define CHAN_WATCH	4
+
+/* chan_group flags */
+#define CHAN_FAIL_FAST	(1U << 0)	/* the first member that fails ends it */
+#define CHAN_FIRST_EXIT	(1U << 1)	/* the first member that leaves ends it */
+#define CHAN_DETACHED	(1U << 2)	/* the parent's values, not its end */
+
+/* chan_group_info.state */
+#define CHAN_LIVE	0
+#define CHAN_ENDED	1
 
 /* A message: for a receive, len is the room in and the length out. */
 struct chan_msg {
@@ -62,6 +73,16 @@ struct chan_info {
 	uint32_t reserved;
 };
 
+struct chan_group_info {
+	uint64_t id, parent_id;		/* parent_id 0: a root */
+	int64_t deadline;		/* CHAN_FOREVER: none */
+	uint64_t members, limit, children, failed;
+	uint32_t state;			/* CHAN_LIVE, CHAN_ENDED */
+	uint32_t err, by_pid;		/* why it ended, and by whom */
+	char why[128];
+	uint32_t reserved;
+};
+
 int64_t chan_after(int64_t ns);
 int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags);
 int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline);
@@ -71,6 +92,18 @@ int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int under,
 int chan_shut(int end, int err);
 int chan_info(int end, struct chan_info *info, size_t size);
 int chan_kind(int fd);
+
+int chan_group(int parent, int64_t deadline, unsigned flags, unsigned limit);
+int chan_watch(int group);
+int chan_join(int group, int under, int64_t deadline);
+int chan_leave(int member, int err, const char *why);
+int chan_cancel(int group, int err, const char *why);
+int chan_wait(int group, int *first_err, int under, int64_t deadline);
+int chan_group_info(int group, struct chan_group_info *info, size_t size);
+int chan_value_set(int group, const char *key, const void *val, size_t len);
+ssize_t chan_value_get(int group, const char *key, void *buf, size_t len);
+int chan_go(int group, int (*fn)(int member, void *arg), void *arg);
+pid_t chan_fork(int group, const int *keep, unsigned n, int *member);
 
 #ifdef __cplusplus
 }

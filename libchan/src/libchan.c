@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Each call is a few lines over one ioctl; nothing is kept between calls. */
-#include <errno.h>
-#include <fcntl.h>
+/* Channels. Each call is a few lines over one ioctl; nothing is kept between calls. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
-#include <libchan.h>
-#include <linux/kchan.h>
-
-#define API __attribute__((visibility("default")))
+#include "call.h"
+#include "race.h"
 
 _Static_assert(sizeof(struct chan_case) == sizeof(struct kchan_case), "layout");
 _Static_assert(offsetof(struct chan_case, msg.res) ==
@@ -20,35 +14,6 @@ _Static_assert(sizeof(struct chan_info) == sizeof(struct kchan_info), "layout");
 _Static_assert(CHAN_SEND == KCHAN_SEND && CHAN_RECV == KCHAN_RECV, "ops");
 _Static_assert(CHAN_DROP_NEW == KCHAN_DROP_NEW && CHAN_DROP_OLD == KCHAN_DROP_OLD, "flags");
 _Static_assert(CHAN_PRIO == KCHAN_PRIO && CHAN_RX == KCHAN_RX && CHAN_TX == KCHAN_TX, "names");
-
-static int fail(int err)
-{
-	errno = err;
-	return -err;
-}
-
-static int call(int fd, unsigned long req, void *arg)
-{
-	int r = ioctl(fd, req, arg);
-
-	return r < 0 ? -errno : r;
-}
-
-static int open_device(void)
-{
-	int fd = open("/dev/kchan", O_RDWR | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* close() without touching errno */
-static void drop(int fd)
-{
-	int saved = errno;
-
-	close(fd);
-	errno = saved;
-}
 
 API int64_t chan_after(int64_t ns)
 {
@@ -85,32 +50,64 @@ API int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags)
 static int is_short(size_t len, int under, int64_t deadline)
 {
 	return under == -1 && len <= KCHAN_SHORT_MAX &&
-	       (deadline == CHAN_FOREVER || deadline == CHAN_NOW);
+	       (deadline == CHAN_FOREVER || deadline == CHAN_NOW) && !race_on();
+}
+
+/* A shut was seen through @fd: what its caller did before it is visible now. */
+static void race_shut_seen(int fd, int r)
+{
+	struct chan_info i;
+
+	if (r != -EPIPE && r != -ECONNRESET)
+		return;
+	if (!chan_info(fd, &i, sizeof(i)))
+		race_acquire(RACE_SHUT, i.id);
+	errno = -r;
+}
+
+static int transfer(int fd, unsigned long req, struct kchan_xfer *x, void *filled)
+{
+	int r;
+
+	if (!race_on())
+		return call(fd, req, x);
+	x->tag = race_tag();
+	if (!filled)
+		race_reads((void *)(uintptr_t)x->buf, x->len);
+	race_release_tag(x->tag);
+	r = call(fd, req, x);
+	if (r < 0) {
+		race_shut_seen(fd, r);
+		return r;
+	}
+	race_acquire_tag(x->peer_tag);
+	if (filled)
+		race_writes(filled, r);
+	return r;
 }
 
 API int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline)
 {
-	if (is_short(len, under, deadline))
-		return call(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) : KCHAN_IOC_SEND_NOW(len),
-			    (void *)msg);
+	struct kchan_xfer x;
 
-	struct kchan_xfer x = {
+	if (is_short(len, under, deadline))
+		return call(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) : KCHAN_IOC_SEND_NOW(len), msg);
+	x = (struct kchan_xfer){
 		.buf = (uintptr_t)msg, .len = len, .deadline = deadline, .under = under,
 	};
-
-	return call(tx, KCHAN_IOC_SEND, &x);
+	return transfer(tx, KCHAN_IOC_SEND, &x, NULL);
 }
 
 API ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline)
 {
+	struct kchan_xfer x;
+
 	if (is_short(len, under, deadline))
 		return call(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) : KCHAN_IOC_RECV_NOW(len), buf);
-
-	struct kchan_xfer x = {
+	x = (struct kchan_xfer){
 		.buf = (uintptr_t)buf, .len = len, .deadline = deadline, .under = under,
 	};
-
-	return call(rx, KCHAN_IOC_RECV, &x);
+	return transfer(rx, KCHAN_IOC_RECV, &x, buf);
 }
 
 /* A descriptor to issue a select on: a case's, the group's, or the device. */
@@ -124,12 +121,35 @@ static int select_fd(const struct chan_case *cases, unsigned n, int under, int *
 	return *opened = open_device();
 }
 
+/* What a select may send is read now, and any peer may see what was done before. */
+static uint32_t race_before(const struct chan_case *cases, unsigned n)
+{
+	uint32_t tag = race_tag();
+
+	for (unsigned i = 0; cases && i < n && n <= KCHAN_MAX_CASES; i++)
+		if (cases[i].fd >= 0 && cases[i].op == CHAN_SEND)
+			race_reads(cases[i].msg.buf, cases[i].msg.len);
+	race_release_tag(tag);
+	return tag;
+}
+
+static void race_done(const struct chan_case *c, uint32_t peer_tag)
+{
+	race_shut_seen(c->fd, c->msg.res);
+	if (c->msg.res < 0)
+		return;
+	race_acquire_tag(peer_tag);
+	if (c->op == CHAN_RECV)
+		race_writes(c->msg.buf, c->msg.res);
+}
+
 API int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int under,
 		    int64_t deadline)
 {
 	struct kchan_select s = {
 		.cases = (uintptr_t)cases, .n = n, .flags = flags | KCHAN_MAY_HANDLE,
 		.deadline = deadline, .under = under,
+		.tag = race_on() ? race_before(cases, n) : 0,
 	};
 	int fd, r, opened = -1;
 
@@ -151,13 +171,18 @@ API int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int und
 	}
 	if (opened >= 0)
 		drop(opened);
+	if (race_on() && r >= 0)
+		race_done(&cases[r], s.peer_tag);
 	return r;
 }
 
 API int chan_shut(int end, int err)
 {
 	struct kchan_shut s = { .err = err };
+	struct chan_info i;
 
+	if (race_on() && !chan_info(end, &i, sizeof(i)))
+		race_release(RACE_SHUT, i.id);
 	return call(end, KCHAN_IOC_SHUT, &s);
 }
 
@@ -173,15 +198,19 @@ API int chan_info(int end, struct chan_info *info, size_t size)
 /* Without the device: anonymous files name themselves in /proc. */
 static int kind_by_name(int fd)
 {
-	char path[40], name[32] = "";
+	static const struct { const char *name; int kind; } kinds[] = {
+		{ "anon_inode:[kchan:rx:", CHAN_RX }, { "anon_inode:[kchan:tx:", CHAN_TX },
+		{ "anon_inode:[kchan:group:", CHAN_GROUP },
+		{ "anon_inode:[kchan:watch:", CHAN_WATCH },
+	};
+	char path[40], name[40] = "";
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (readlink(path, name, sizeof(name) - 1) < 0)
-		return fail(errno == ENOENT ? EBADF : errno);
-	if (!strncmp(name, "anon_inode:[kchan:rx:", 21))
-		return CHAN_RX;
-	if (!strncmp(name, "anon_inode:[kchan:tx:", 21))
-		return CHAN_TX;
+		return fail(ENOTTY);	/* open, but nothing tells what it is */
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strncmp(name, kinds[i].name, strlen(kinds[i].name)))
+			return kinds[i].kind;
 	return fail(ENOTTY);
 }
 

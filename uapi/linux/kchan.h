@@ -40,6 +40,22 @@
 /* KCHAN_IOC_KIND answers */
 #define KCHAN_RX		1
 #define KCHAN_TX		2
+#define KCHAN_GROUP		3
+#define KCHAN_WATCH		4
+
+/* struct kchan_group_make.flags */
+#define KCHAN_FAIL_FAST		(1U << 0)	/* the first member that fails ends the group */
+#define KCHAN_FIRST_EXIT	(1U << 1)	/* the first member that leaves ends the group */
+#define KCHAN_DETACHED		(1U << 2)	/* the parent's values, not its end */
+
+/* struct kchan_group_info.state */
+#define KCHAN_LIVE		0
+#define KCHAN_ENDED		1
+
+/* sizes in bytes, the final 0 of a text included */
+#define KCHAN_WHY_SIZE		128
+#define KCHAN_KEY_SIZE		128
+#define KCHAN_VALUE_MAX		4096
 
 /* struct kchan_info.shut */
 #define KCHAN_SHUT_SEND		(1U << 0)
@@ -66,7 +82,7 @@ struct kchan_make {
  * KCHAN_IOC_RECV on a receiving end: returns the message's length.
  * @buf, @len: the message, or room for it
  * @deadline:  KCHAN_NOW, KCHAN_FOREVER or absolute CLOCK_MONOTONIC nanoseconds
- * @under:     -1 (a group's descriptor where features say so)
+ * @under:     a group or watch the call runs under, or -1
  * @flags:     0
  * @tag:       0, or a number that travels with the transfer; see below
  * @peer_tag:  0 in; out, with a tag, after a transfer: the other side's
@@ -163,6 +179,86 @@ struct kchan_info {
 	__u32 reserved;
 };
 
+/*
+ * KCHAN_IOC_GROUP: make a group; returns its owner descriptor, close-on-exec.
+ * On /dev/kchan a root, on a group or watch a child of it.
+ * @deadline: KCHAN_FOREVER: none; absolute CLOCK_MONOTONIC nanoseconds; not KCHAN_NOW
+ * @flags:    KCHAN_FAIL_FAST, KCHAN_FIRST_EXIT; KCHAN_DETACHED
+ * @limit:    members at once, 0: any number
+ */
+struct kchan_group_make {
+	__s64 deadline;
+	__u32 flags;
+	__u32 limit;
+};
+
+/*
+ * KCHAN_IOC_WATCH, on a group: returns a watch of it. No argument.
+ *
+ * KCHAN_IOC_JOIN, on a group: returns a member's owner descriptor. Waits while
+ * the group has as many members as its limit; an ended group gives its error.
+ *
+ * KCHAN_IOC_WAIT, on a group or watch: wait until it has no member, return 0.
+ * @deadline, @under: as in struct kchan_xfer
+ * @flags:     0
+ * @first_err: out (KCHAN_IOC_WAIT): error of the first member that failed, or 0
+ */
+struct kchan_group_wait {
+	__s64 deadline;
+	__s32 under;
+	__u32 flags;
+	__s32 first_err;
+	__u32 reserved;		/* 0 */
+};
+
+/*
+ * KCHAN_IOC_CANCEL, on a group: end it and what is below it.
+ * KCHAN_IOC_LEAVE, on a member: leave its parent, end the member and what is below.
+ * @why:   0, or a text; it is cut at KCHAN_WHY_SIZE - 1 bytes
+ * @err:   0..4095. KCHAN_IOC_CANCEL: 0 is ECANCELED. KCHAN_IOC_LEAVE: 0 is success
+ * @flags: 0. KCHAN_IOC_LEAVE: KCHAN_UNJOIN
+ *
+ * KCHAN_UNJOIN: leave as if this member had never joined: nothing is ended but
+ * the member, nothing counted as failed. For who could not start the member's work.
+ */
+struct kchan_group_end {
+	__u64 why;
+	__s32 err;
+	__u32 flags;
+};
+
+#define KCHAN_UNJOIN		(1U << 0)
+
+/* KCHAN_IOC_GROUP_INFO, on a group or watch, through struct kchan_out. */
+struct kchan_group_info {
+	__u64 id;
+	__u64 parent_id;	/* 0: a root */
+	__s64 deadline;		/* KCHAN_FOREVER: none */
+	__u64 members;		/* that have not left */
+	__u64 limit;
+	__u64 children;		/* live groups directly below, members among them */
+	__u64 failed;		/* members that left with an error */
+	__u32 state;		/* KCHAN_LIVE, KCHAN_ENDED */
+	__u32 err;		/* why it ended */
+	__u32 by_pid;		/* who ended it, in the reader's pid namespace, or 0 */
+	char why[KCHAN_WHY_SIZE];
+	__u32 reserved;
+};
+
+/*
+ * KCHAN_IOC_VALUE_SET, on a group: set a value once. EEXIST: it is set.
+ * KCHAN_IOC_VALUE_GET, on a group or watch: returns the value's length; looks in
+ * the group, then in its parents. ENODATA: nowhere.
+ * @key:  a text of 1..KCHAN_KEY_SIZE - 1 bytes
+ * @val, @len: the value, 0..KCHAN_VALUE_MAX bytes, or room for it. GET with
+ *        @val and @len 0 tells the length; too little room is EMSGSIZE
+ */
+struct kchan_value {
+	__u64 key;
+	__u64 val;
+	__u64 len;
+};
+
 /* Where to put an answer of @size bytes; what the kernel does not know is 0. */
 struct kchan_out {
 	__u64 addr;
@@ -179,6 +275,8 @@ struct kchan_features {
 	__u64 msg_max;		/* limits in force */
 	__u64 capacity_max;
 	__u64 features;		/* none defined yet */
+	__u32 group_flags;	/* flags KCHAN_IOC_GROUP knows */
+	__u32 reserved;
 };
 
 #define KCHAN_IOC_FEATURES	_IOW(KCHAN_MAGIC, 0, struct kchan_out)
@@ -189,6 +287,15 @@ struct kchan_features {
 #define KCHAN_IOC_SELECT	_IOWR(KCHAN_MAGIC, 5, struct kchan_select)
 #define KCHAN_IOC_SHUT		_IOW(KCHAN_MAGIC, 6, struct kchan_shut)
 #define KCHAN_IOC_INFO		_IOW(KCHAN_MAGIC, 7, struct kchan_out)
+#define KCHAN_IOC_GROUP		_IOW(KCHAN_MAGIC, 8, struct kchan_group_make)
+#define KCHAN_IOC_WATCH		_IO(KCHAN_MAGIC, 9)
+#define KCHAN_IOC_JOIN		_IOW(KCHAN_MAGIC, 10, struct kchan_group_wait)
+#define KCHAN_IOC_LEAVE		_IOW(KCHAN_MAGIC, 11, struct kchan_group_end)
+#define KCHAN_IOC_CANCEL	_IOW(KCHAN_MAGIC, 12, struct kchan_group_end)
+#define KCHAN_IOC_WAIT		_IOWR(KCHAN_MAGIC, 13, struct kchan_group_wait)
+#define KCHAN_IOC_GROUP_INFO	_IOW(KCHAN_MAGIC, 14, struct kchan_out)
+#define KCHAN_IOC_VALUE_SET	_IOW(KCHAN_MAGIC, 15, struct kchan_value)
+#define KCHAN_IOC_VALUE_GET	_IOW(KCHAN_MAGIC, 16, struct kchan_value)
 
 #define KCHAN_IOC_SEND_WAIT(len) _IOC(_IOC_WRITE, KCHAN_MAGIC, 0x20, len)
 #define KCHAN_IOC_SEND_NOW(len)	_IOC(_IOC_WRITE, KCHAN_MAGIC, 0x21, len)

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* Groups. Each call is a few lines over one ioctl; nothing is kept between calls. */
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "call.h"
+#include "race.h"
+
+_Static_assert(sizeof(struct chan_group_info) == sizeof(struct kchan_group_info), "layout");
+_Static_assert(offsetof(struct chan_group_info, why) ==
+	       offsetof(struct kchan_group_info, why), "layout");
+_Static_assert(CHAN_FAIL_FAST == KCHAN_FAIL_FAST && CHAN_FIRST_EXIT == KCHAN_FIRST_EXIT &&
+	       CHAN_DETACHED == KCHAN_DETACHED, "flags");
+_Static_assert(CHAN_GROUP == KCHAN_GROUP && CHAN_WATCH == KCHAN_WATCH, "kinds");
+_Static_assert(CHAN_LIVE == KCHAN_LIVE && CHAN_ENDED == KCHAN_ENDED, "states");
+
+API int chan_group(int parent, int64_t deadline, unsigned flags, unsigned limit)
+{
+	struct kchan_group_make m = { .deadline = deadline, .flags = flags, .limit = limit };
+	int dev, r;
+
+	if (parent != -1)
+		return call(parent, KCHAN_IOC_GROUP, &m);
+	dev = open_device();
+	if (dev < 0)
+		return dev;
+	r = call(dev, KCHAN_IOC_GROUP, &m);
+	drop(dev);
+	return r;
+}
+
+API int chan_watch(int group)
+{
+	return call(group, KCHAN_IOC_WATCH, NULL);
+}
+
+static uint64_t id_of(int group)
+{
+	struct chan_group_info i;
+
+	return chan_group_info(group, &i, sizeof(i)) ? 0 : i.id;
+}
+
+API int chan_join(int group, int under, int64_t deadline)
+{
+	struct kchan_group_wait w = { .deadline = deadline, .under = under };
+	int r = call(group, KCHAN_IOC_JOIN, &w);
+
+	if (race_on() && r >= 0)	/* the place may be one that was left */
+		race_acquire(RACE_MEMBERS, id_of(group));
+	return r;
+}
+
+static int leave(int member, int err, const char *why, unsigned flags)
+{
+	struct kchan_group_end e = { .why = (uintptr_t)why, .err = err, .flags = flags };
+	struct chan_group_info i;
+
+	if (race_on() && !chan_group_info(member, &i, sizeof(i))) {
+		race_release(RACE_MEMBERS, i.parent_id);
+		race_release(RACE_GROUPS, 0);
+	}
+	return call(member, KCHAN_IOC_LEAVE, &e);
+}
+
+API int chan_leave(int member, int err, const char *why)
+{
+	return leave(member, err, why, 0);
+}
+
+API int chan_cancel(int group, int err, const char *why)
+{
+	struct kchan_group_end e = { .why = (uintptr_t)why, .err = err };
+
+	if (race_on())
+		race_release(RACE_GROUPS, 0);
+	return call(group, KCHAN_IOC_CANCEL, &e);
+}
+
+API int chan_wait(int group, int *first_err, int under, int64_t deadline)
+{
+	struct kchan_group_wait w = { .deadline = deadline, .under = under };
+	int r = call(group, KCHAN_IOC_WAIT, &w);
+
+	if (r < 0)
+		return r;
+	if (race_on())
+		race_acquire(RACE_MEMBERS, id_of(group));
+	if (first_err)
+		*first_err = w.first_err;
+	return 0;
+}
+
+API int chan_group_info(int group, struct chan_group_info *info, size_t size)
+{
+	struct kchan_out out = { .addr = (uintptr_t)info, .size = size };
+	int r;
+
+	if (size > UINT32_MAX)
+		return fail(EINVAL);
+	r = call(group, KCHAN_IOC_GROUP_INFO, &out);
+	if (race_on() && !r)
+		race_acquire(RACE_GROUPS, 0);
+	return r;
+}
+
+API int chan_value_set(int group, const char *key, const void *val, size_t len)
+{
+	struct kchan_value v = { .key = (uintptr_t)key, .val = (uintptr_t)val, .len = len };
+
+	if (race_on())
+		race_release(RACE_GROUPS, 0);
+	return call(group, KCHAN_IOC_VALUE_SET, &v);
+}
+
+API ssize_t chan_value_get(int group, const char *key, void *buf, size_t len)
+{
+	struct kchan_value v = { .key = (uintptr_t)key, .val = (uintptr_t)buf, .len = len };
+	int r = call(group, KCHAN_IOC_VALUE_GET, &v);
+
+	if (race_on() && r >= 0)
+		race_acquire(RACE_GROUPS, 0);
+	return r;
+}
+
+/* ---- members that run ---- */
+
+struct start {
+	int (*fn)(int member, void *arg);
+	void *arg;
+	int member;
+	sem_t taken;
+};
+
+/* The thread was cancelled or has called pthread_exit(). */
+static void left_early(void *arg)
+{
+	int member = *(int *)arg;
+
+	leave(member, ECANCELED, "thread exited", 0);
+	drop(member);
+}
+
+static void *run(void *arg)
+{
+	struct start *at = arg, s = { .fn = at->fn, .arg = at->arg, .member = at->member };
+	unsigned err;
+	int r;
+
+	sem_post(&at->taken);		/* from here on @at may be gone */
+	pthread_cleanup_push(left_early, &s.member);
+	r = s.fn(s.member, s.arg);
+	pthread_cleanup_pop(0);
+	err = r < 0 ? -(unsigned)r : (unsigned)r;
+	leave(s.member, err > 4095 ? EOVERFLOW : err, NULL, 0);
+	drop(s.member);
+	return NULL;
+}
+
+API int chan_go(int group, int (*fn)(int member, void *arg), void *arg)
+{
+	struct start s = { .fn = fn, .arg = arg };
+	pthread_attr_t attr;
+	pthread_t t;
+	int err, state;
+
+	if (!fn)
+		return fail(EINVAL);
+	s.member = chan_join(group, -1, CHAN_FOREVER);
+	if (s.member < 0)
+		return s.member;
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	sem_init(&s.taken, 0, 0);
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = pthread_create(&t, &attr, run, &s);
+	pthread_attr_destroy(&attr);
+	if (!err) {
+		while (sem_wait(&s.taken))
+			;
+	} else {
+		leave(s.member, 0, NULL, KCHAN_UNJOIN);
+		drop(s.member);
+	}
+	sem_destroy(&s.taken);
+	pthread_setcancelstate(state, NULL);
+	return err ? fail(err) : 0;
+}
+
+/* The lowest of 0, 1, 2, @member and @keep that is not below @from, or -1. */
+static int next_kept(int from, int member, const int *keep, unsigned n)
+{
+	int best = from <= 2 ? from : -1;
+
+	if (member >= from && (best < 0 || member < best))
+		best = member;
+	for (unsigned i = 0; i < n; i++)
+		if (keep[i] >= from && (best < 0 || keep[i] < best))
+			best = keep[i];
+	return best;
+}
+
+static void close_others(int member, const int *keep, unsigned n)
+{
+	int from = 0, kept;
+
+	while ((kept = next_kept(from, member, keep, n)) >= 0) {
+		if (kept > from)
+			syscall(SYS_close_range, from, kept - 1, 0);
+		if (kept == INT32_MAX)
+			return;
+		from = kept + 1;
+	}
+	syscall(SYS_close_range, from, ~0U, 0);
+}
+
+API pid_t chan_fork(int group, const int *keep, unsigned n, int *member)
+{
+	int fd, err;
+	pid_t pid;
+
+	if (!member || (n && !keep))
+		return fail(EFAULT);
+	for (unsigned i = 0; i < n; i++)
+		if (fcntl(keep[i], F_GETFD) < 0)
+			return fail(EBADF);
+	fd = chan_join(group, -1, CHAN_FOREVER);
+	if (fd < 0)
+		return fd;
+	pid = fork();
+	err = errno;
+	if (pid == 0) {
+		close_others(fd, keep, n);
+		*member = fd;
+		return 0;
+	}
+	if (pid < 0)
+		leave(fd, 0, NULL, KCHAN_UNJOIN);
+	drop(fd);
+	if (pid < 0)
+		return fail(err);
+	*member = -1;
+	return pid;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a race detector (ThreadSanitizer) is told. In a program built with it the
+ * weak symbols below exist, and each call tells which memory it reads and writes
+ * and who synchronises with whom; in any other program all of this is one test.
+ *
+ * A transfer carries a tag, a number that names an address in race_map: whoever
+ * sends releases the address of its tag and acquires that of the tag it is given,
+ * and so does whoever receives. The kernel hands each side the tag of the other
+ * side only where the memory model says that it synchronises. Shuts and groups
+ * have addresses by identity. The map is never read or written. Two tags may
+ * share an address: then a race can go unseen, but none is made up.
+ */
+#ifndef LIBCHAN_RACE_H
+#define LIBCHAN_RACE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+extern void __tsan_acquire(void *) __attribute__((weak));
+extern void __tsan_release(void *) __attribute__((weak));
+extern void __tsan_read_range(void *, unsigned long) __attribute__((weak));
+extern void __tsan_write_range(void *, unsigned long) __attribute__((weak));
+
+#define race_on() __builtin_expect(__tsan_acquire != NULL, 0)
+
+enum race_kind { RACE_SHUT = 1, RACE_MEMBERS, RACE_GROUPS };
+
+uint32_t race_tag(void);
+void race_release_tag(uint32_t tag);
+void race_acquire_tag(uint32_t tag);
+void race_release(enum race_kind kind, uint64_t id);
+void race_acquire(enum race_kind kind, uint64_t id);
+void race_reads(const void *p, size_t len);
+void race_writes(void *p, size_t len);
+
+#endif
