@@ -2,7 +2,7 @@
 /* Channels: the ring, meeting, shutting. kchan.h has the story. */
 #include <linux/mm.h>
 
-#include "kchan.h"
+#include "group.h"
 #include "copy.h"
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
@@ -320,7 +320,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	spin_unlock(&c->lock);
 	kchan_flush(c, wk, side == KCHAN_SIDE_TX, side == KCHAN_SIDE_RX);
 
-	*err = kchan_sleep(w, deadline);
+	*err = kchan_sleep(w, deadline, NULL);
 	if (!*err && !refs)
 		return true;
 	spin_lock(&c->lock);
@@ -334,8 +334,61 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	return done;
 }
 
+/*
+ * Park one case under a group. The group may abort the waiter from the moment it
+ * is attached, so its state is decided under its own lock; until it is queued no
+ * peer can choose it, and what it finds ready is done whatever the group does.
+ * c->lock is not held.
+ */
+static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w,
+			       struct kchan_node *n, struct kgroup *under, s64 deadline)
+{
+	struct kchan_wake wk kchan_uninitialized;
+	int refs = kchan_shared_fds();
+	bool tx = side == KCHAN_SIDE_TX;
+	struct kgroup_node un;
+	int r;
+
+	spin_lock_init(&w->lock);
+	w->state = KCHAN_PENDING;
+	w->single = false;
+	w->queued = true;
+	w->task = current;
+	n->waiter = w;
+	n->idx = 0;
+	r = kgroup_attach(under, &un, w);
+	if (r)
+		return r;
+	kchan_wake_init(&wk);
+	spin_lock(&c->lock);
+	r = tx ? kchan_try_send(c, n->out, NULL, &wk) :
+		 kchan_try_recv(c, n->room, w->in, NULL, &wk);
+	if (r != KCHAN_WAIT) {
+		bool refilled = !tx && wk.n;
+
+		spin_unlock(&c->lock);
+		kchan_flush(c, &wk, tx ? r >= 0 : refilled, !tx && r >= 0);
+		kgroup_detach(under, &un);
+		return r;
+	}
+	list_add_tail(&n->list, tx ? &c->sendq : &c->recvq);
+	c->seq++;
+	call_refs(c, side, refs);
+	spin_unlock(&c->lock);
+	kchan_flush(c, &wk, tx, !tx);
+
+	r = kchan_settle(w, kchan_sleep(w, deadline, under));
+	spin_lock(&c->lock);
+	list_del_init(&n->list);
+	call_refs(c, side, -refs);
+	spin_unlock(&c->lock);
+	kgroup_detach(under, &un);
+	return r ?: w->res;
+}
+
 /* There is more to do than to buffer a message. c->lock is held. */
-static noinline long send_slow(struct kchan *c, struct kchan_payload *p, s64 deadline)
+static noinline long send_slow(struct kchan *c, struct kchan_payload *p, struct kgroup *under,
+			       s64 deadline)
 	__releases(&c->lock)
 {
 	struct kchan_waiter w kchan_uninitialized;
@@ -351,6 +404,10 @@ static noinline long send_slow(struct kchan *c, struct kchan_payload *p, s64 dea
 	if (r)
 		goto unlock;
 	n.out = p;
+	if (under) {
+		spin_unlock(&c->lock);
+		return park_under(c, KCHAN_SIDE_TX, &w, &n, under, deadline);
+	}
 	return park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline, &err) ? w.res : err;
 
 unlock:
@@ -375,7 +432,7 @@ static __always_inline void unlock_and_poke(struct kchan *c, wait_queue_head_t *
 }
 
 /* Takes @p: afterwards it holds no message. */
-long kchan_send(struct kchan *c, struct kchan_payload *p, s64 deadline)
+long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline)
 {
 	long r;
 
@@ -386,13 +443,13 @@ long kchan_send(struct kchan *c, struct kchan_payload *p, s64 deadline)
 		unlock_and_poke(c, &c->rx_poll, EPOLLIN | EPOLLRDNORM);
 		return 0;
 	}
-	r = send_slow(c, p, deadline);
+	r = send_slow(c, p, under, deadline);
 	kchan_drop(p);
 	return r;
 }
 
 static noinline long recv_slow(struct kchan *c, size_t room, struct kchan_payload *in,
-			       s64 deadline)
+			       struct kgroup *under, s64 deadline)
 	__releases(&c->lock)
 {
 	struct kchan_waiter w kchan_uninitialized;
@@ -410,6 +467,10 @@ static noinline long recv_slow(struct kchan *c, size_t room, struct kchan_payloa
 		goto unlock;
 	w.in = in;
 	n.room = room;
+	if (under) {
+		spin_unlock(&c->lock);
+		return park_under(c, KCHAN_SIDE_RX, &w, &n, under, deadline);
+	}
 	return park(c, KCHAN_SIDE_RX, &w, &n, &wk, deadline, &err) ? w.res : err;
 
 unlock:
@@ -421,7 +482,7 @@ unlock:
 
 /* @tag: NULL, or the receive's own; on success, the send's. */
 long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *tag,
-		s64 deadline)
+		struct kgroup *under, s64 deadline)
 {
 	struct kchan_payload in kchan_uninitialized;
 	long r;
@@ -435,7 +496,7 @@ long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *
 		c->seq++;
 		unlock_and_poke(c, &c->tx_poll, EPOLLOUT | EPOLLWRNORM);
 	} else {
-		r = recv_slow(c, room, &in, deadline);
+		r = recv_slow(c, room, &in, under, deadline);
 		if (r < 0)
 			return r;
 	}

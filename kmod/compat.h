@@ -3,6 +3,7 @@
 #ifndef KCHAN_COMPAT_H
 #define KCHAN_COMPAT_H
 
+#include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
@@ -38,5 +39,32 @@ static inline ktime_t kchan_deadline_to_host(s64 deadline)
 	return deadline;
 #endif
 }
+
+/* and back; KCHAN_FOREVER is the caller's business */
+static inline s64 kchan_deadline_to_user(ktime_t host)
+{
+#ifdef CONFIG_TIME_NS
+	ktime_t off = timespec64_to_ktime(current->nsproxy->time_ns->offsets.monotonic);
+	s64 user;
+
+	if (check_add_overflow(host, off, &user))
+		return off > 0 ? KTIME_MAX - 1 : S64_MIN;
+	return user;
+#else
+	return host;
+#endif
+}
+
+#ifdef KCHAN_HAVE_HRTIMER_SETUP
+#define kchan_hrtimer_setup hrtimer_setup
+#else
+static inline void kchan_hrtimer_setup(struct hrtimer *timer,
+				       enum hrtimer_restart (*fn)(struct hrtimer *),
+				       clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = fn;
+}
+#endif
 
 #endif

@@ -7,7 +7,7 @@
 #include <linux/module.h>
 #include <linux/seq_file.h>
 
-#include "kchan.h"
+#include "group.h"
 
 static const struct file_operations handle_fops;
 
@@ -18,9 +18,9 @@ static int side_of(struct file *file)
 	return file->f_op == &kchan_tx_fops ? KCHAN_SIDE_TX : -1;
 }
 
-static bool is_ours(struct file *file)
+bool kchan_is_ours(struct file *file)
 {
-	return side_of(file) >= 0 || file->f_op == &handle_fops;
+	return side_of(file) >= 0 || kgroup_is(file) || file->f_op == &handle_fops;
 }
 
 /* The channel behind @fd, referenced, if it is that end of one. */
@@ -35,43 +35,29 @@ struct kchan *kchan_from_fd(int fd, int side)
 		c = file->private_data;
 		kref_get(&c->ref);
 	} else {
-		c = ERR_PTR(is_ours(file) ? -EBADF : -ENOTTY);
+		c = ERR_PTR(kchan_is_ours(file) ? -EBADF : -ENOTTY);
 	}
 	fput(file);
 	return c;
 }
 
-/* What a call runs under; no descriptor is a group yet. */
-int kchan_check_under(int under)
-{
-	struct file *file;
-	int err;
-
-	if (likely(under == -1))
-		return 0;
-	file = fget(under);
-	if (!file)
-		return -EBADF;
-	err = is_ours(file) ? -EBADF : -ENOTTY;
-	fput(file);
-	return err;
-}
-
 int kchan_kind(int fd)
 {
 	struct file *file = fget(fd);
-	int side;
+	int kind = -ENOTTY;
 
 	if (!file)
 		return -EBADF;
-	side = side_of(file);
+	if (side_of(file) >= 0)
+		kind = side_of(file) == KCHAN_SIDE_RX ? KCHAN_RX : KCHAN_TX;
+	else if (kgroup_is(file))
+		kind = file->f_op == &kgroup_fops ? KCHAN_GROUP : KCHAN_WATCH;
 	fput(file);
-	if (side < 0)
-		return -ENOTTY;
-	return side == KCHAN_SIDE_RX ? KCHAN_RX : KCHAN_TX;
+	return kind;
 }
 
-static int check_xfer(struct kchan_xfer *x, unsigned int cmd, unsigned long arg)
+static int get_xfer(struct kchan_xfer *x, struct kgroup **under, unsigned int cmd,
+		    unsigned long arg)
 {
 	int err = kchan_args(x, sizeof(*x), KCHAN_XFER_V1, cmd, arg);
 
@@ -79,7 +65,8 @@ static int check_xfer(struct kchan_xfer *x, unsigned int cmd, unsigned long arg)
 		return err;
 	if (x->flags || x->peer_tag)
 		return -EINVAL;
-	return kchan_check_under(x->under);
+	*under = kgroup_under(x->under);
+	return PTR_ERR_OR_ZERO(*under);
 }
 
 /* The transfer has happened: whether its tag can be stored changes nothing. */
@@ -89,7 +76,8 @@ static void put_tag(struct kchan_xfer *x, u32 tag, unsigned long arg)
 		put_user(tag, &((struct kchan_xfer __user *)arg)->peer_tag);
 }
 
-static long send_user(struct kchan *c, void __user *buf, size_t len, u32 *tag, s64 deadline)
+static long send_user(struct kchan *c, void __user *buf, size_t len, u32 *tag,
+		      struct kgroup *under, s64 deadline)
 {
 	struct kchan_payload p kchan_uninitialized;
 	struct kchan_mem src = { .buf = buf };
@@ -101,7 +89,14 @@ static long send_user(struct kchan *c, void __user *buf, size_t len, u32 *tag, s
 	r = kchan_load(&p, &src, len);
 	if (r)
 		return r;
-	r = kchan_send(c, &p, deadline);
+	if (unlikely(under)) {
+		r = kgroup_error(under);
+		if (r) {
+			kchan_drop(&p);
+			return r;
+		}
+	}
+	r = kchan_send(c, &p, under, deadline);
 	if (tag)
 		*tag = p.tag;
 	return r;
@@ -109,33 +104,41 @@ static long send_user(struct kchan *c, void __user *buf, size_t len, u32 *tag, s
 
 static long do_send(struct kchan *c, unsigned int cmd, unsigned long arg)
 {
+	struct kgroup *under;
 	struct kchan_xfer x;
-	long r = check_xfer(&x, cmd, arg);
+	long r = get_xfer(&x, &under, cmd, arg);
 	u32 tag;
 
 	if (r)
 		return r;
 	tag = x.tag;
-	r = send_user(c, u64_to_user_ptr(x.buf), x.len, &tag, x.deadline);
+	r = send_user(c, u64_to_user_ptr(x.buf), x.len, &tag, under, x.deadline);
 	if (r >= 0)
 		put_tag(&x, tag, arg);
+	if (under)
+		kgroup_put(under);
 	return r;
 }
 
 static long do_recv(struct kchan *c, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_mem dst = {};
+	struct kgroup *under;
 	struct kchan_xfer x;
-	long r = check_xfer(&x, cmd, arg);
+	long r = get_xfer(&x, &under, cmd, arg);
 	u32 tag;
 
 	if (r)
 		return r;
 	tag = x.tag;
 	dst.buf = u64_to_user_ptr(x.buf);
-	r = kchan_recv(c, min_t(u64, x.len, INT_MAX), &dst, &tag, x.deadline);
+	r = under ? kgroup_error(under) : 0;
+	if (!r)
+		r = kchan_recv(c, min_t(u64, x.len, INT_MAX), &dst, &tag, under, x.deadline);
 	if (r >= 0)
 		put_tag(&x, tag, arg);
+	if (under)
+		kgroup_put(under);
 	return r;
 }
 
@@ -180,13 +183,8 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bo
 		return do_info(c, side, arg);
 	case _IOC_NR(KCHAN_IOC_FEATURES):
 		return kchan_features(arg);
-	case _IOC_NR(KCHAN_IOC_SEND_WAIT(0)):
-	case _IOC_NR(KCHAN_IOC_SEND_NOW(0)):
-	case _IOC_NR(KCHAN_IOC_RECV_WAIT(0)):
-	case _IOC_NR(KCHAN_IOC_RECV_NOW(0)):
-		return -EBADF;		/* those of this end's side are done before */
-	default:
-		return -ENOTTY;
+	default:	/* the short calls of this side are done before */
+		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
 	}
 }
 
@@ -197,9 +195,10 @@ static __always_inline long tx_any(struct file *file, unsigned int cmd, unsigned
 	u32 short_cmd = cmd & ~IOCSIZE_MASK;
 
 	if (likely(short_cmd == KCHAN_IOC_SEND_WAIT(0)))
-		return send_user(c, (void __user *)arg, _IOC_SIZE(cmd), NULL, KCHAN_FOREVER);
+		return send_user(c, (void __user *)arg, _IOC_SIZE(cmd), NULL, NULL,
+				 KCHAN_FOREVER);
 	if (short_cmd == KCHAN_IOC_SEND_NOW(0))
-		return send_user(c, (void __user *)arg, _IOC_SIZE(cmd), NULL, KCHAN_NOW);
+		return send_user(c, (void __user *)arg, _IOC_SIZE(cmd), NULL, NULL, KCHAN_NOW);
 	return end_ioctl(file, cmd, arg, compat);
 }
 
@@ -211,9 +210,9 @@ static __always_inline long rx_any(struct file *file, unsigned int cmd, unsigned
 	u32 short_cmd = cmd & ~IOCSIZE_MASK;
 
 	if (likely(short_cmd == KCHAN_IOC_RECV_WAIT(0)))
-		return kchan_recv(c, _IOC_SIZE(cmd), &dst, NULL, KCHAN_FOREVER);
+		return kchan_recv(c, _IOC_SIZE(cmd), &dst, NULL, NULL, KCHAN_FOREVER);
 	if (short_cmd == KCHAN_IOC_RECV_NOW(0))
-		return kchan_recv(c, _IOC_SIZE(cmd), &dst, NULL, KCHAN_NOW);
+		return kchan_recv(c, _IOC_SIZE(cmd), &dst, NULL, NULL, KCHAN_NOW);
 	return end_ioctl(file, cmd, arg, compat);
 }
 
@@ -257,7 +256,8 @@ static ssize_t kchan_read_iter(struct kiocb *iocb, struct iov_iter *to)
 		return -EINVAL;
 	if (!iov_iter_count(to))
 		return 0;
-	r = kchan_recv(c, iov_iter_count(to) | KCHAN_NO_EMPTY, &dst, NULL, iocb_deadline(iocb));
+	r = kchan_recv(c, iov_iter_count(to) | KCHAN_NO_EMPTY, &dst, NULL, NULL,
+		       iocb_deadline(iocb));
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
 }
 
@@ -277,7 +277,7 @@ static ssize_t kchan_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	r = kchan_load(&p, &src, len);
 	if (r)
 		return r;
-	r = kchan_send(c, &p, iocb_deadline(iocb));
+	r = kchan_send(c, &p, NULL, iocb_deadline(iocb));
 	return r < 0 ? r : len;
 }
 

@@ -13,13 +13,14 @@
  * lock, so a waiter may go once all its nodes are unlinked.
  *
  * States of a waiter: PENDING -> DONE (a peer chose it; result in place), or
- * PENDING -> ABORTED (its owner gave up), or PENDING -> DONE by its owner while
- * it is still queueing. Never back.
- *   single: the state is protected by the lock of its one channel. The peer
- *     writes DONE last, with release; the owner, seeing DONE with acquire,
- *     leaves without taking the lock again: its node is already unlinked.
- *   select: the state is protected by waiter->lock, and the owner always
- *     unlinks under each channel's lock before it reads the result.
+ * PENDING -> ABORTED (its owner gave up, or the group it runs under ended), or
+ * PENDING -> DONE by its owner while it is still queueing. Never back.
+ *   single: one case, no group. The state is protected by the lock of its one
+ *     channel. The peer writes DONE last, with release; the owner, seeing DONE
+ *     with acquire, leaves without taking the lock again: its node is already
+ *     unlinked.
+ *   others: the state is protected by waiter->lock, and the owner always
+ *     unlinks under each channel's and group's lock before it reads the result.
  *
  * Lock order: kchan.lock -> kchan_waiter.lock (lower address) ->
  * kchan_waiter.lock (higher). Never two kchan.locks. Nothing takes them from
@@ -64,7 +65,8 @@
 #define KCHAN_XFER_V1		32
 #define KCHAN_SELECT_V1		32
 #define KCHAN_INFO_V1		112
-#define KCHAN_FEATURES_V1	40
+#define KCHAN_FEATURES_V1	48
+#define KCHAN_GROUP_INFO_V1	200
 
 /* What try_send and try_recv answer beside a result; no errno is this low. */
 #define KCHAN_WAIT	(-0x10000)	/* would wait */
@@ -77,6 +79,7 @@ struct kchan_user {
 	kuid_t uid;
 	atomic_long_t bytes;
 	atomic_long_t chans;
+	atomic_long_t groups;
 };
 
 /* A message too large for a slot, or one put back. */
@@ -178,13 +181,19 @@ struct kchan_mem {
 	struct iov_iter *iter;
 };
 
+#define KCHAN_GROUP_FLAGS	(KCHAN_FAIL_FAST | KCHAN_FIRST_EXIT | KCHAN_DETACHED)
+
+struct kgroup;
+struct kgroup_node;
+
 /* main.c */
 extern unsigned int kchan_msg_max, kchan_max_capacity;
-extern unsigned int kchan_max_user_chans;
+extern unsigned int kchan_max_user_chans, kchan_max_user_groups, kchan_max_group_depth;
 extern unsigned long kchan_max_user_bytes;
 int kchan_answer(const void *v, size_t known, size_t oldest, unsigned long arg);
 int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned long arg);
 int kchan_features(unsigned long arg);
+bool kchan_knows(unsigned int cmd);
 
 /* quota.c */
 struct kchan_user *kchan_user_get(void);
@@ -193,6 +202,8 @@ int kchan_charge(struct kchan_user *u, size_t bytes);
 void kchan_uncharge(struct kchan_user *u, size_t bytes);
 int kchan_charge_chan(struct kchan_user *u);
 void kchan_uncharge_chan(struct kchan_user *u);
+int kchan_charge_group(struct kchan_user *u);
+void kchan_uncharge_group(struct kchan_user *u);
 
 /* msg.c */
 int kchan_load(struct kchan_payload *p, const struct kchan_mem *src, size_t len);
@@ -218,7 +229,9 @@ void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
 		    struct kchan_wake *wk);
 bool kchan_fail_some(struct list_head *q, int res, struct kchan_wake *wk);
 void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out);
-int kchan_sleep(struct kchan_waiter *w, s64 deadline);
+void kchan_wake_tasks(struct kchan_wake *wk);
+int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under);
+int kchan_settle(struct kchan_waiter *w, int err);
 int kchan_late(s64 deadline);
 
 /* What kchan_lock_pair() answers. */
@@ -232,9 +245,9 @@ int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
 		   struct kchan_waiter *self, struct kchan_wake *wk);
 int kchan_deliver(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *dst);
-long kchan_send(struct kchan *c, struct kchan_payload *p, s64 deadline);
+long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline);
 long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *tag,
-		s64 deadline);
+		struct kgroup *under, s64 deadline);
 int kchan_shut(struct kchan *c, int side, int err);
 void kchan_end(struct kchan *c, int side);
 void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info);
@@ -245,7 +258,22 @@ int kchan_make_fds(struct kchan_make *m, struct kchan_make __user *um);
 int kchan_handle_fd(void);
 int kchan_kind(int fd);
 struct kchan *kchan_from_fd(int fd, int side);
-int kchan_check_under(int under);
+bool kchan_is_ours(struct file *file);
+
+/* group.c: what the calls on channels need of groups */
+struct kgroup *kgroup_get(struct kgroup *g);
+void kgroup_put(struct kgroup *g);
+int kgroup_error(struct kgroup *g);
+int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *w);
+void kgroup_detach(struct kgroup *g, struct kgroup_node *n);
+bool kgroup_expired(struct kgroup *g);
+void kgroup_expire(struct kgroup *g);
+
+/* group_file.c */
+extern const struct file_operations kgroup_fops, kgroup_watch_fops;
+struct kgroup *kgroup_under(int fd);
+bool kgroup_is(struct file *file);
+int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg);
 
 /* select.c */
 long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat);

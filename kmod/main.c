@@ -3,7 +3,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
-#include "kchan.h"
+#include "group.h"
 
 #define MSG_LIMIT	(16U << 20)
 #define CAPACITY_LIMIT	(1U << 24)
@@ -51,9 +51,17 @@ unsigned int kchan_max_user_chans = 16384;
 module_param_named(max_user_chans, kchan_max_user_chans, uint, 0644);
 MODULE_PARM_DESC(max_user_chans, "Channels a user may have made that still exist; CAP_SYS_RESOURCE is exempt (default 16384)");
 
+unsigned int kchan_max_user_groups = 65536;
+module_param_named(max_user_groups, kchan_max_user_groups, uint, 0644);
+MODULE_PARM_DESC(max_user_groups, "Groups a user may have made that still exist; CAP_SYS_RESOURCE is exempt (default 65536)");
+
+unsigned int kchan_max_group_depth = 4096;
+module_param_named(max_group_depth, kchan_max_group_depth, uint, 0644);
+MODULE_PARM_DESC(max_group_depth, "Groups below one another (default 4096)");
+
 unsigned long kchan_max_user_bytes = 256UL << 20;
 module_param_named(max_user_bytes, kchan_max_user_bytes, ulong, 0644);
-MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, and large messages waiting; CAP_SYS_RESOURCE is exempt (default 268435456)");
+MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, large messages waiting, and groups with their values; CAP_SYS_RESOURCE is exempt (default 268435456)");
 
 /*
  * Copy in the structure an ioctl points to: an older caller's, of at least
@@ -94,6 +102,7 @@ int kchan_features(unsigned long arg)
 		.make_flags = KCHAN_DROP_NEW | KCHAN_DROP_OLD,
 		.select_flags = KCHAN_PRIO | KCHAN_MAY_HANDLE,
 		.max_cases = KCHAN_MAX_CASES,
+		.group_flags = KCHAN_GROUP_FLAGS,
 		.msg_max = READ_ONCE(kchan_msg_max),
 		.capacity_max = READ_ONCE(kchan_max_capacity),
 	};
@@ -113,6 +122,16 @@ static long make(unsigned int cmd, unsigned long arg)
 	return kchan_make_fds(&m, (struct kchan_make __user *)arg);
 }
 
+/* Is @cmd one of ours, though not for the descriptor it came on? */
+bool kchan_knows(unsigned int cmd)
+{
+	unsigned int nr = _IOC_NR(cmd);
+
+	return _IOC_TYPE(cmd) == KCHAN_MAGIC &&
+	       (nr <= _IOC_NR(KCHAN_IOC_VALUE_GET) ||
+		(nr >= _IOC_NR(KCHAN_IOC_SEND_WAIT(0)) && nr <= _IOC_NR(KCHAN_IOC_RECV_NOW(0))));
+}
+
 static long dev_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 {
 	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
@@ -126,8 +145,10 @@ static long dev_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 		return kchan_kind((int)arg);
 	case _IOC_NR(KCHAN_IOC_SELECT):
 		return kchan_select(cmd, arg, true, compat);
+	case _IOC_NR(KCHAN_IOC_GROUP):
+		return kgroup_make_fd(NULL, cmd, arg);
 	default:
-		return -ENOTTY;
+		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
 	}
 }
 
@@ -157,8 +178,27 @@ static struct miscdevice dev = {
 	.mode = 0600,
 	.fops = &dev_fops,
 };
-module_misc_device(dev);
 
-MODULE_DESCRIPTION("Go's channels as file descriptors");
+static int __init kchan_init(void)
+{
+	int err = kgroup_init();
+
+	if (err)
+		return err;
+	err = misc_register(&dev);
+	if (err)
+		kgroup_exit();
+	return err;
+}
+module_init(kchan_init);
+
+static void __exit kchan_exit(void)
+{
+	misc_deregister(&dev);
+	kgroup_exit();
+}
+module_exit(kchan_exit);
+
+MODULE_DESCRIPTION("Go's channels and contexts as file descriptors");
 MODULE_LICENSE("GPL");
 MODULE_VERSION("0.1.0");

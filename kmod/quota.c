@@ -90,3 +90,13 @@ void kchan_uncharge_chan(struct kchan_user *u)
 {
 	atomic_long_dec(&u->chans);
 }
+
+int kchan_charge_group(struct kchan_user *u)
+{
+	return charge(&u->groups, 1, READ_ONCE(kchan_max_user_groups));
+}
+
+void kchan_uncharge_group(struct kchan_user *u)
+{
+	atomic_long_dec(&u->groups);
+}

@@ -12,7 +12,7 @@
 #include <linux/mm.h>
 #include <linux/random.h>
 
-#include "kchan.h"
+#include "group.h"
 
 struct sel_case {
 	struct kchan *c;		/* NULL: out */
@@ -262,8 +262,11 @@ static int probe_all(struct sel *s, bool exact)
 	}
 }
 
-/* Queue on every channel, or find a case ready on the way. True: done. */
-static bool enqueue(struct sel *s)
+/*
+ * Queue on every channel (QUEUED), find a case ready on the way (FOUND), or find
+ * that a peer, or the group's end, has chosen this select meanwhile (CHOSEN).
+ */
+static enum { QUEUED, FOUND, CHOSEN } enqueue(struct sel *s)
 {
 	unsigned int k, i;
 
@@ -290,16 +293,16 @@ static bool enqueue(struct sel *s)
 			kchan_flush(sc->c, &wk, sc->op == KCHAN_SEND, sc->op == KCHAN_RECV);
 			if (smp_load_acquire(&s->w.state) == KCHAN_PENDING)
 				continue;
-			return true;
+			return CHOSEN;
 		}
 		flush_case(sc, &wk, r == KCHAN_GONE ? -EAGAIN : r);
-		if (r != KCHAN_GONE) {
-			s->w.fired = i;
-			s->w.res = r;
-		}
-		return true;
+		if (r == KCHAN_GONE)
+			return CHOSEN;
+		s->w.fired = i;
+		s->w.res = r;
+		return FOUND;
 	}
-	return false;
+	return QUEUED;
 }
 
 /* Afterwards no peer can reach this select: its results are final. */
@@ -318,20 +321,27 @@ static void dequeue(struct sel *s)
 	}
 }
 
-static int wait_any(struct sel *s, s64 deadline)
+static int wait_any(struct sel *s, struct kgroup *under, s64 deadline)
 {
-	int err = 0;
+	struct kgroup_node un;
+	int err = under ? kgroup_attach(under, &un, &s->w) : 0;
 
-	if (!enqueue(s)) {
-		err = kchan_sleep(&s->w, deadline);
-		spin_lock(&s->w.lock);
-		if (s->w.state == KCHAN_PENDING)
-			s->w.state = KCHAN_ABORTED;
-		else
-			err = 0;
-		spin_unlock(&s->w.lock);
+	if (err)
+		return err;
+
+	switch (enqueue(s)) {
+	case FOUND:	/* whatever the group has done since */
+		break;
+	case QUEUED:
+		err = kchan_sleep(&s->w, deadline, under);
+		fallthrough;
+	case CHOSEN:
+		err = kchan_settle(&s->w, err);
+		break;
 	}
 	dequeue(s);
+	if (under)
+		kgroup_detach(under, &un);
 	return err;
 }
 
@@ -356,10 +366,12 @@ static int finish(struct sel *s)
 	return i;
 }
 
-static int run(struct sel *s, struct kchan_select *a, bool on_handle)
+static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool on_handle)
 {
 	int r = load_cases(s);
 
+	if (!r && under)
+		r = kgroup_error(under);
 	if (r)
 		return r;
 	r = probe_all(s, a->deadline != KCHAN_FOREVER);
@@ -369,12 +381,12 @@ static int run(struct sel *s, struct kchan_select *a, bool on_handle)
 			return r;
 		if (!on_handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
 			r = kchan_handle_fd();
-			if (r >= 0) {
-				a->handle = r;
-				return KCHAN_USE_HANDLE;
-			}
+			if (r < 0)
+				return r;
+			a->handle = r;
+			return KCHAN_USE_HANDLE;
 		}
-		r = wait_any(s, a->deadline);
+		r = wait_any(s, under, a->deadline);
 	}
 	return r ?: finish(s);
 }
@@ -382,6 +394,7 @@ static int run(struct sel *s, struct kchan_select *a, bool on_handle)
 long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat)
 {
 	struct kchan_select a;
+	struct kgroup *under;
 	struct sel *s;
 	unsigned int i;
 	long r = kchan_args(&a, sizeof(a), KCHAN_SELECT_V1, cmd, arg);
@@ -391,18 +404,17 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 	if (a.flags & ~(KCHAN_PRIO | KCHAN_MAY_HANDLE) || a.handle || a.peer_tag ||
 	    a.n > KCHAN_MAX_CASES)
 		return -EINVAL;
-	r = kchan_check_under(a.under);
-	if (r)
-		return r;
+	under = kgroup_under(a.under);
+	if (IS_ERR(under))
+		return PTR_ERR(under);
+	r = -ENOMEM;
 	s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!s)
-		return -ENOMEM;
+		goto put_under;
 	s->n = a.n;
 	s->cs = kvcalloc(max(a.n, 1U), sizeof(*s->cs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!s->cs) {
-		kfree(s);
-		return -ENOMEM;
-	}
+	if (!s->cs)
+		goto free;
 	s->ucases = u64_to_user_ptr(a.cases);
 	s->compat = compat;
 	s->prio = a.flags & KCHAN_PRIO;
@@ -414,7 +426,7 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 	for (i = 0; i < s->n; i++)
 		s->cs[i].order = i;
 
-	r = run(s, &a, on_handle);
+	r = run(s, &a, under, on_handle);
 	if (r == KCHAN_USE_HANDLE &&
 	    put_user(a.handle, &((struct kchan_select __user *)arg)->handle))
 		r = -EFAULT;	/* the descriptor stays: it holds nothing */
@@ -431,6 +443,10 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 	kchan_drop(&s->in);
 	kvfree(s->outs);
 	kvfree(s->cs);
+free:
 	kfree(s);
+put_under:
+	if (under)
+		kgroup_put(under);
 	return r;
 }

@@ -2,7 +2,7 @@
 /* Waiters: choosing one, completing it, sleeping. kchan.h has the story. */
 #include <linux/hrtimer.h>
 
-#include "kchan.h"
+#include "group.h"
 
 /* The first waiter in @q that may still be chosen and is not @self. */
 struct kchan_node *kchan_first(struct list_head *q, struct kchan_waiter *self)
@@ -122,8 +122,7 @@ bool kchan_fail_some(struct list_head *q, int res, struct kchan_wake *wk)
 	return true;
 }
 
-/* After kchan.lock: wake whom @wk names, and pollers of what may be ready. */
-void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
+void kchan_wake_tasks(struct kchan_wake *wk)
 {
 	unsigned int i;
 
@@ -132,6 +131,12 @@ void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
 		put_task_struct(wk->task[i]);
 	}
 	wk->n = 0;
+}
+
+/* After kchan.lock: wake whom @wk names, and pollers of what may be ready. */
+void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
+{
+	kchan_wake_tasks(wk);
 	kchan_pkt_free(wk->drop);
 	wk->drop = NULL;
 	if (in && wq_has_sleeper(&c->rx_poll))
@@ -150,14 +155,17 @@ int kchan_late(s64 deadline)
 	return ktime_get() >= kchan_deadline_to_host(deadline) ? -ETIMEDOUT : 0;
 }
 
-/* Sleep until @w is not PENDING (0), a signal or the deadline. */
-int kchan_sleep(struct kchan_waiter *w, s64 deadline)
+/*
+ * Sleep until @w is not PENDING (0), a signal or the deadline. That of the group
+ * it runs under counts as well: its own timer may be late.
+ */
+int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
 {
-	ktime_t until = 0;
+	ktime_t until = deadline == KCHAN_FOREVER ? KTIME_MAX : kchan_deadline_to_host(deadline);
 	int ret = 0;
 
-	if (deadline != KCHAN_FOREVER)
-		until = kchan_deadline_to_host(deadline);
+	if (under)
+		until = min(until, under->deadline);
 	for (;;) {
 		set_current_state(KCHAN_SLEEP);
 		if (smp_load_acquire(&w->state) != KCHAN_PENDING)
@@ -168,13 +176,31 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline)
 			ret = -ERESTARTSYS;
 			break;
 		}
-		if (deadline == KCHAN_FOREVER)
+		if (until == KTIME_MAX)
 			schedule();
 		else if (!schedule_hrtimeout_range(&until, current->timer_slack_ns,
 						   HRTIMER_MODE_ABS))
 			ret = -ETIMEDOUT;
 	}
 	__set_current_state(TASK_RUNNING);
+	if (ret == -ETIMEDOUT && under && kgroup_expired(under))
+		kgroup_expire(under);
 	return smp_load_acquire(&w->state) != KCHAN_PENDING ? 0 : ret;
 }
 
+/*
+ * After the sleep of a waiter that is not single: 0 if a peer chose it, else why
+ * not, the group's end before @err.
+ */
+int kchan_settle(struct kchan_waiter *w, int err)
+{
+	spin_lock(&w->lock);
+	if (w->state == KCHAN_DONE)
+		err = 0;
+	else if (w->state == KCHAN_ABORTED)
+		err = w->res;
+	else
+		w->state = KCHAN_ABORTED;
+	spin_unlock(&w->lock);
+	return err;
+}

@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Groups: trees, ends, members. group.h has the story. */
+#include <linux/sched/signal.h>
+
+#include "group.h"
+
+static atomic64_t next_id = ATOMIC64_INIT(0);
+static struct workqueue_struct *expire_wq;
+
+/* ---- lifetime ---- */
+
+static void tree_put(struct kgroup_tree *t)
+{
+	if (refcount_dec_and_test(&t->ref))
+		kfree(t);
+}
+
+static struct kgroup_tree *tree_of(struct kgroup *parent)
+{
+	struct kgroup_tree *t;
+
+	if (parent) {
+		refcount_inc(&parent->tree->ref);
+		return parent->tree;
+	}
+	t = kmalloc(sizeof(*t), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (t) {
+		mutex_init(&t->lock);
+		refcount_set(&t->ref, 1);
+	}
+	return t;
+}
+
+static void kgroup_free(struct kgroup *g)
+{
+	kgroup_free_values(g);
+	put_pid(g->own.by);
+	tree_put(g->tree);
+	kchan_uncharge(g->user, sizeof(*g));
+	kchan_uncharge_group(g->user);
+	kchan_user_put(g->user);
+	kfree(g);
+}
+
+void kgroup_put(struct kgroup *g)
+{
+	while (g && refcount_dec_and_test(&g->ref)) {
+		struct kgroup *parent = g->parent;
+
+		kgroup_free(g);
+		g = parent;
+	}
+}
+
+struct kgroup *kgroup_get(struct kgroup *g)
+{
+	refcount_inc(&g->ref);
+	return g;
+}
+
+static enum hrtimer_restart timer_fired(struct hrtimer *timer)
+{
+	struct kgroup *g = container_of(timer, struct kgroup, timer);
+
+	queue_work(expire_wq, &g->expire);
+	return HRTIMER_NORESTART;
+}
+
+static void expire_work(struct work_struct *work)
+{
+	struct kgroup *g = container_of(work, struct kgroup, expire);
+
+	kgroup_expire(g);
+	kgroup_put(g);
+}
+
+/* A group, not yet born: live for nobody. @member: a child that @parent counts. */
+struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 limit,
+			    bool member)
+{
+	bool attached = parent && !(flags & KCHAN_DETACHED);
+	struct kgroup *g;
+	int err = -ENOMEM;
+
+	if (parent && parent->depth >= READ_ONCE(kchan_max_group_depth))
+		return ERR_PTR(-ELOOP);
+	g = kzalloc(sizeof(*g), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!g)
+		return ERR_PTR(-ENOMEM);
+	g->user = kchan_user_get();
+	if (!g->user)
+		goto free;
+	err = kchan_charge_group(g->user);
+	if (err)
+		goto put;
+	err = kchan_charge(g->user, sizeof(*g));
+	if (err)
+		goto uncharge_group;
+	err = -ENOMEM;
+	g->tree = tree_of(attached ? parent : NULL);
+	if (!g->tree)
+		goto uncharge;
+	refcount_set(&g->ref, 1);
+	spin_lock_init(&g->lock);
+	INIT_LIST_HEAD(&g->children);
+	INIT_LIST_HEAD(&g->sibling);
+	INIT_LIST_HEAD(&g->under);
+	INIT_LIST_HEAD(&g->joiners);
+	INIT_LIST_HEAD(&g->idlers);
+	init_waitqueue_head(&g->poll);
+	kchan_hrtimer_setup(&g->timer, timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	INIT_WORK(&g->expire, expire_work);
+	g->parent = parent ? kgroup_get(parent) : NULL;
+	g->depth = parent ? parent->depth + 1 : 0;
+	g->id = atomic64_inc_return(&next_id);
+	g->flags = flags;
+	g->limit = limit;
+	g->attached = attached;
+	g->member = member;
+	g->deadline = deadline == KCHAN_FOREVER ? KTIME_MAX : kchan_deadline_to_host(deadline);
+	if (attached)
+		g->deadline = min(g->deadline, parent->deadline);
+	return g;
+
+uncharge:
+	kchan_uncharge(g->user, sizeof(*g));
+uncharge_group:
+	kchan_uncharge_group(g->user);
+put:
+	kchan_user_put(g->user);
+free:
+	kfree(g);
+	return ERR_PTR(err);
+}
+
+/* ---- the end ---- */
+
+/* What a call that runs under a group gets once that has ended. */
+static int error_of(const struct kgroup_cause *end)
+{
+	return end->by_deadline ? -ETIMEDOUT : -ECANCELED;
+}
+
+int kgroup_error(struct kgroup *g)
+{
+	const struct kgroup_cause *end = smp_load_acquire(&g->end);
+
+	return end ? error_of(end) : 0;
+}
+
+/* Complete the call behind @n, if nothing else has. kgroup.lock is held. */
+static bool complete_one(struct kgroup_node *n, int state, int res, struct kchan_wake *wk)
+{
+	struct kchan_waiter *w = n->waiter;
+	bool chosen;
+
+	list_del_init(&n->list);
+	spin_lock(&w->lock);
+	chosen = w->state == KCHAN_PENDING;
+	if (chosen) {
+		w->res = res;
+		get_task_struct(w->task);
+		wk->task[wk->n++] = w->task;
+		smp_store_release(&w->state, state);	/* pairs with kchan_sleep() */
+	}
+	spin_unlock(&w->lock);
+	return chosen;
+}
+
+/* Complete all of @q, no more than one hold of the lock should wake at a time. */
+static void complete_queue(struct kgroup *g, struct list_head *q, int state, int res)
+{
+	struct kchan_wake wk kchan_uninitialized;
+	bool more;
+
+	do {
+		kchan_wake_init(&wk);
+		spin_lock(&g->lock);
+		while (!list_empty(q) && wk.n < KCHAN_WAKES)
+			complete_one(list_first_entry(q, struct kgroup_node, list), state, res, &wk);
+		more = !list_empty(q);
+		spin_unlock(&g->lock);
+		kchan_wake_tasks(&wk);
+		cond_resched();
+	} while (more);
+}
+
+static void mark(struct kgroup *g, const struct kgroup_cause *end)
+{
+	if (g->armed) {
+		g->armed = false;
+		if (hrtimer_cancel(&g->timer))
+			kgroup_put(g);	/* never the last */
+	}
+	spin_lock(&g->lock);
+	smp_store_release(&g->end, end);	/* pairs with kgroup_error() */
+	spin_unlock(&g->lock);
+	complete_queue(g, &g->under, KCHAN_ABORTED, error_of(end));
+	complete_queue(g, &g->joiners, KCHAN_ABORTED, -end->err);
+	wake_up_interruptible_poll(&g->poll, EPOLLIN | EPOLLRDNORM);
+}
+
+/* End the live group @top and all that is attached below it. */
+static void cascade(struct kgroup *top, const struct kgroup_cause *end)
+{
+	LIST_HEAD(work);
+
+	lockdep_assert_held(&top->tree->lock);
+	if (!list_empty(&top->sibling)) {
+		WRITE_ONCE(top->parent->nr_children, top->parent->nr_children - 1);
+		list_del_init(&top->sibling);
+	}
+	list_add(&top->sibling, &work);
+	while (!list_empty(&work)) {
+		struct kgroup *g = list_first_entry(&work, struct kgroup, sibling);
+
+		list_del_init(&g->sibling);
+		list_splice_tail_init(&g->children, &work);
+		WRITE_ONCE(g->nr_children, 0);
+		mark(g, end);
+	}
+}
+
+/* End @g for the reason in @g->own. */
+static void end_for(struct kgroup *g, int err, const char *why, bool by_deadline)
+{
+	lockdep_assert_held(&g->tree->lock);
+	if (g->end)
+		return;
+	g->own.err = err;
+	g->own.by_deadline = by_deadline;
+	if (!by_deadline && !(current->flags & PF_KTHREAD))
+		g->own.by = get_pid(task_tgid(current));
+	strscpy(g->own.why, why, sizeof(g->own.why));
+	cascade(g, &g->own);
+}
+
+/* Whoever ended it first: on return all below is ended. */
+void kgroup_cancel(struct kgroup *g, int err, const char *why)
+{
+	mutex_lock(&g->tree->lock);
+	end_for(g, err, why, false);
+	mutex_unlock(&g->tree->lock);
+}
+
+/* Its deadline has passed: end the group whose own deadline that is. */
+void kgroup_expire(struct kgroup *g)
+{
+	struct kgroup *top = g;
+
+	while (top->attached && top->parent->deadline == g->deadline)
+		top = top->parent;
+	mutex_lock(&top->tree->lock);
+	end_for(top, ETIMEDOUT, "", true);
+	mutex_unlock(&top->tree->lock);
+}
+
+bool kgroup_expired(struct kgroup *g)
+{
+	return g->deadline != KTIME_MAX && g->deadline <= ktime_get();
+}
+
+/* Link a new group below its parent, or find that it is ended from birth. */
+static void link_or_end(struct kgroup *g)
+{
+	struct kgroup *p = g->attached ? g->parent : NULL;
+
+	lockdep_assert_held(&g->tree->lock);
+	g->born = true;
+	if (p && p->end) {
+		mark(g, p->end);
+		return;
+	}
+	if (p) {
+		list_add_tail(&g->sibling, &p->children);
+		WRITE_ONCE(p->nr_children, p->nr_children + 1);
+	}
+	if (kgroup_expired(g)) {
+		end_for(g, ETIMEDOUT, "", true);
+	} else if (g->deadline != (p ? p->deadline : KTIME_MAX)) {
+		g->armed = true;
+		kgroup_get(g);
+		hrtimer_start(&g->timer, g->deadline, HRTIMER_MODE_ABS);
+	}
+}
+
+void kgroup_birth(struct kgroup *g)
+{
+	mutex_lock(&g->tree->lock);
+	link_or_end(g);
+	mutex_unlock(&g->tree->lock);
+}
+
+/* ---- members ---- */
+
+/* A place is free: it goes to the first joiner that waits, or nobody has it. */
+static void release_place(struct kgroup *g, struct kchan_wake *wk)
+{
+	lockdep_assert_held(&g->lock);
+	while (!g->end && !list_empty(&g->joiners))
+		if (complete_one(list_first_entry(&g->joiners, struct kgroup_node, list),
+			     KCHAN_DONE, 0, wk))
+			return;
+	g->members--;
+}
+
+/* @err: how the member that had the place left, 0 well or not at all. */
+static void count_out(struct kgroup *g, int err)
+{
+	struct kchan_wake wk kchan_uninitialized;
+	LIST_HEAD(released);
+	bool none;
+
+	kchan_wake_init(&wk);
+	spin_lock(&g->lock);
+	if (err) {
+		g->failed++;
+		if (!g->first_err)
+			g->first_err = err;
+	}
+	release_place(g, &wk);
+	none = !g->members;
+	while (none && !list_empty(&g->idlers)) {
+		complete_one(list_first_entry(&g->idlers, struct kgroup_node, list),
+			 KCHAN_DONE, 0, &wk);
+		if (wk.n == KCHAN_WAKES) {
+			kchan_wake_tasks(&wk);
+			wk.n = 0;
+		}
+	}
+	spin_unlock(&g->lock);
+	kchan_wake_tasks(&wk);
+	if (none)
+		wake_up_interruptible_poll(&g->poll, EPOLLOUT | EPOLLWRNORM);
+}
+
+/* @unjoin: as if it had never been one. */
+int kgroup_leave(struct kgroup *g, int err, const char *why, bool unjoin)
+{
+	struct kgroup *p = g->parent;
+	int cause = err ?: ECANCELED;
+
+	if (!g->member)
+		return -EINVAL;
+	mutex_lock(&g->tree->lock);
+	if (g->left) {
+		mutex_unlock(&g->tree->lock);
+		return -EINVAL;
+	}
+	g->left = true;
+	end_for(g, cause, why, false);
+	if (!unjoin && ((p->flags & KCHAN_FIRST_EXIT) || (err && p->flags & KCHAN_FAIL_FAST)))
+		end_for(p, cause, why, false);
+	count_out(p, unjoin ? 0 : err);
+	mutex_unlock(&g->tree->lock);
+	return 0;
+}
+
+/* The last owner closed. */
+void kgroup_owner_gone(struct kgroup *g)
+{
+	if (!READ_ONCE(g->born))
+		return;
+	if (kgroup_leave(g, EOWNERDEAD, "", false))
+		kgroup_cancel(g, EOWNERDEAD, "");
+}
+
+/* ---- waiting ---- */
+
+static void waiter_init(struct kchan_waiter *w)
+{
+	spin_lock_init(&w->lock);
+	w->state = KCHAN_PENDING;
+	w->single = false;
+	w->queued = true;
+	w->task = current;
+	w->in = NULL;
+}
+
+/* The call of @w runs under @g from here on; or @g has ended: its error. */
+int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *w)
+{
+	int err = 0;
+
+	n->waiter = w;
+	spin_lock(&g->lock);
+	if (g->end)
+		err = error_of(g->end);
+	else
+		list_add_tail(&n->list, &g->under);
+	spin_unlock(&g->lock);
+	return err;
+}
+
+/* Afterwards @g does not know the node. */
+void kgroup_detach(struct kgroup *g, struct kgroup_node *n)
+{
+	spin_lock(&g->lock);
+	list_del_init(&n->list);
+	spin_unlock(&g->lock);
+}
+
+/*
+ * Wait in @q of @g until somebody completes it; @ready says, under g->lock,
+ * whether there is anything to wait for: KCHAN_WAIT, or the result.
+ */
+static int wait_in(struct kgroup *g, struct list_head *q, int (*ready)(struct kgroup *g),
+		   struct kgroup *under, s64 deadline)
+{
+	struct kgroup_node n, un;
+	struct kchan_waiter w;
+	int r = under ? kgroup_error(under) : 0;
+
+	if (r)
+		return r;
+	spin_lock(&g->lock);
+	r = ready(g);
+	spin_unlock(&g->lock);
+	if (r != KCHAN_WAIT)
+		return r;
+	r = kchan_late(deadline);
+	if (r)
+		return r;
+
+	waiter_init(&w);
+	n.waiter = &w;
+	if (under) {
+		r = kgroup_attach(under, &un, &w);
+		if (r)
+			return r;
+	}
+	spin_lock(&g->lock);
+	r = ready(g);
+	if (r == KCHAN_WAIT)
+		list_add_tail(&n.list, q);
+	spin_unlock(&g->lock);
+	if (r == KCHAN_WAIT) {
+		r = kchan_settle(&w, kchan_sleep(&w, deadline, under));
+		spin_lock(&g->lock);
+		list_del_init(&n.list);
+		spin_unlock(&g->lock);
+	}
+	if (under)
+		kgroup_detach(under, &un);
+	return r;
+}
+
+static int take_place(struct kgroup *g)
+{
+	if (g->end)
+		return -g->end->err;
+	if (g->limit && g->members >= g->limit)
+		return KCHAN_WAIT;
+	g->members++;
+	return 0;
+}
+
+/* Make the unborn @member a member of its parent @g. */
+int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s64 deadline)
+{
+	int r = wait_in(g, &g->joiners, take_place, under, deadline);
+
+	if (r)
+		return r;
+	mutex_lock(&g->tree->lock);
+	if (g->end)
+		r = -g->end->err;
+	else if (fatal_signal_pending(current))
+		r = -EINTR;
+	else
+		link_or_end(member);
+	if (r)
+		count_out(g, 0);
+	mutex_unlock(&g->tree->lock);
+	return r;
+}
+
+static int no_members(struct kgroup *g)
+{
+	return g->members ? KCHAN_WAIT : 0;
+}
+
+int kgroup_wait(struct kgroup *g, int *first_err, struct kgroup *under, s64 deadline)
+{
+	int r = wait_in(g, &g->idlers, no_members, under, deadline);
+
+	*first_err = READ_ONCE(g->first_err);
+	return r;
+}
+
+/* ---- what is seen ---- */
+
+void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
+{
+	const struct kgroup_cause *end;
+
+	if (!READ_ONCE(g->end) && kgroup_expired(g))
+		kgroup_expire(g);
+	memset(info, 0, sizeof(*info));
+	info->id = g->id;
+	info->parent_id = g->parent ? g->parent->id : 0;
+	info->deadline = g->deadline == KTIME_MAX ? KCHAN_FOREVER :
+			 kchan_deadline_to_user(g->deadline);
+	info->limit = g->limit;
+	info->children = READ_ONCE(g->nr_children);
+	spin_lock(&g->lock);
+	info->members = g->members;
+	info->failed = g->failed;
+	end = g->end;
+	spin_unlock(&g->lock);
+	if (!end)
+		return;
+	info->state = KCHAN_ENDED;
+	info->err = end->err;
+	info->by_pid = end->by ? pid_vnr(end->by) : 0;
+	strscpy(info->why, end->why, sizeof(info->why));
+}
+
+int kgroup_init(void)
+{
+	expire_wq = alloc_workqueue("kchan", WQ_UNBOUND, 0);
+	return expire_wq ? 0 : -ENOMEM;
+}
+
+/* Timers hold no module reference: what they have queued ends here. */
+void kgroup_exit(void)
+{
+	destroy_workqueue(expire_wq);
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Groups as files: owners and watches, their ioctls, poll, fdinfo. */
+#include <linux/anon_inodes.h>
+#include <linux/compat.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+
+#include "group.h"
+
+static bool is_owner(struct file *file)
+{
+	return file->f_op == &kgroup_fops;
+}
+
+bool kgroup_is(struct file *file)
+{
+	return is_owner(file) || file->f_op == &kgroup_watch_fops;
+}
+
+/* What a call is to run under, referenced: NULL for -1, or an error. */
+struct kgroup *kgroup_under(int fd)
+{
+	struct kgroup *g;
+	struct file *file;
+
+	if (likely(fd == -1))
+		return NULL;
+	file = fget(fd);
+	if (!file)
+		return ERR_PTR(-EBADF);
+	if (kgroup_is(file))
+		g = kgroup_get(file->private_data);
+	else
+		g = ERR_PTR(kchan_is_ours(file) ? -EBADF : -ENOTTY);
+	fput(file);
+	return g;
+}
+
+static struct file *open_file(struct kgroup *g, bool owner)
+{
+	struct file *file;
+	char name[40];
+
+	snprintf(name, sizeof(name), "[kchan:%s:%llu]", owner ? "group" : "watch", g->id);
+	file = anon_inode_getfile(name, owner ? &kgroup_fops : &kgroup_watch_fops, g,
+				  owner ? O_RDWR : O_RDONLY);
+	if (!IS_ERR(file))
+		kgroup_get(g);
+	return file;
+}
+
+static int install(struct file *file)
+{
+	int fd = get_unused_fd_flags(O_CLOEXEC);
+
+	if (fd >= 0)
+		fd_install(fd, file);
+	else
+		fput(file);
+	return fd;
+}
+
+/* Make a group below @parent, or a root. */
+int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg)
+{
+	struct kchan_group_make m;
+	struct file *file;
+	struct kgroup *g;
+	int fd = kchan_args(&m, sizeof(m), sizeof(m), cmd, arg);
+
+	if (fd)
+		return fd;
+	if (m.flags & ~KCHAN_GROUP_FLAGS || m.deadline == KCHAN_NOW ||
+	    (m.flags & KCHAN_DETACHED && !parent))
+		return -EINVAL;
+	g = kgroup_alloc(parent, m.deadline, m.flags, m.limit, false);
+	if (IS_ERR(g))
+		return PTR_ERR(g);
+	file = open_file(g, true);
+	if (IS_ERR(file)) {
+		fd = PTR_ERR(file);
+	} else {
+		fd = get_unused_fd_flags(O_CLOEXEC);
+		if (fd >= 0) {
+			kgroup_birth(g);
+			fd_install(fd, file);
+		} else {
+			fput(file);
+		}
+	}
+	kgroup_put(g);
+	return fd;
+}
+
+static int do_watch(struct kgroup *g)
+{
+	struct file *file = open_file(g, false);
+
+	return IS_ERR(file) ? PTR_ERR(file) : install(file);
+}
+
+static int get_wait(struct kchan_group_wait *a, struct kgroup **under, unsigned int cmd,
+		    unsigned long arg)
+{
+	int err = kchan_args(a, sizeof(*a), sizeof(*a), cmd, arg);
+
+	if (err)
+		return err;
+	if (a->flags || a->reserved || a->first_err)
+		return -EINVAL;
+	*under = kgroup_under(a->under);
+	return PTR_ERR_OR_ZERO(*under);
+}
+
+static void put_under(struct kgroup *under)
+{
+	if (under)
+		kgroup_put(under);
+}
+
+/* All that can fail is done before a place is taken. */
+static int do_join(struct kgroup *g, unsigned int cmd, unsigned long arg)
+{
+	struct kchan_group_wait a;
+	struct kgroup *under, *m;
+	struct file *file;
+	int fd, err = get_wait(&a, &under, cmd, arg);
+
+	if (err)
+		return err;
+	m = kgroup_alloc(g, KCHAN_FOREVER, 0, 0, true);
+	if (IS_ERR(m)) {
+		fd = PTR_ERR(m);
+		goto put_under;
+	}
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		goto put_member;
+	file = open_file(m, true);
+	if (IS_ERR(file)) {
+		err = PTR_ERR(file);
+		goto put_fd;
+	}
+	err = kgroup_join(g, m, under, a.deadline);
+	if (!err) {
+		fd_install(fd, file);
+		goto put_member;
+	}
+	fput(file);
+put_fd:
+	put_unused_fd(fd);
+	fd = err;
+put_member:
+	kgroup_put(m);
+put_under:
+	put_under(under);
+	return fd;
+}
+
+static int do_wait(struct kgroup *g, unsigned int cmd, unsigned long arg)
+{
+	struct kchan_group_wait a;
+	struct kgroup *under;
+	int first, err = get_wait(&a, &under, cmd, arg);
+
+	if (err)
+		return err;
+	/* it can be stored, or nothing happens at all */
+	if (put_user(0, &((struct kchan_group_wait __user *)arg)->first_err)) {
+		put_under(under);
+		return -EFAULT;
+	}
+	err = kgroup_wait(g, &first, under, a.deadline);
+	if (!err)
+		put_user(first, &((struct kchan_group_wait __user *)arg)->first_err);
+	put_under(under);
+	return err;
+}
+
+/* Errors and texts of an end; a text may be NULL, and is cut. */
+static int get_end(struct kchan_group_end *e, char *why, u32 flags, unsigned int cmd,
+		   unsigned long arg)
+{
+	int err = kchan_args(e, sizeof(*e), sizeof(*e), cmd, arg);
+
+	if (err)
+		return err;
+	if (e->flags & ~flags || e->err < 0 || e->err > 4095)
+		return -EINVAL;
+	why[0] = 0;
+	if (e->why && strncpy_from_user(why, u64_to_user_ptr(e->why), KCHAN_WHY_SIZE - 1) < 0)
+		return -EFAULT;
+	why[KCHAN_WHY_SIZE - 1] = 0;
+	return 0;
+}
+
+static int do_end(struct kgroup *g, bool leave, unsigned int cmd, unsigned long arg)
+{
+	struct kchan_group_end e;
+	char why[KCHAN_WHY_SIZE];
+	int err = get_end(&e, why, leave ? KCHAN_UNJOIN : 0, cmd, arg);
+
+	if (err)
+		return err;
+	if (leave)
+		return kgroup_leave(g, e.err, why, e.flags & KCHAN_UNJOIN);
+	kgroup_cancel(g, e.err ?: ECANCELED, why);
+	return 0;
+}
+
+static long do_value(struct kgroup *g, bool set, unsigned int cmd, unsigned long arg)
+{
+	struct kchan_value v;
+	int err = kchan_args(&v, sizeof(v), sizeof(v), cmd, arg);
+
+	if (err)
+		return err;
+	return set ? kgroup_set(g, &v) : kgroup_get_value(g, &v);
+}
+
+static long do_info(struct kgroup *g, unsigned long arg)
+{
+	struct kchan_group_info info;
+
+	kgroup_fill_info(g, &info);
+	return kchan_answer(&info, sizeof(info), KCHAN_GROUP_INFO_V1, arg);
+}
+
+static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
+{
+	struct kgroup *g = file->private_data;
+
+	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
+		return -ENOTTY;
+	switch (_IOC_NR(cmd)) {	/* what a watch can do too */
+	case _IOC_NR(KCHAN_IOC_GROUP):
+		return kgroup_make_fd(g, cmd, arg);
+	case _IOC_NR(KCHAN_IOC_WAIT):
+		return do_wait(g, cmd, arg);
+	case _IOC_NR(KCHAN_IOC_GROUP_INFO):
+		return do_info(g, arg);
+	case _IOC_NR(KCHAN_IOC_VALUE_GET):
+		return do_value(g, false, cmd, arg);
+	case _IOC_NR(KCHAN_IOC_SELECT):
+		return kchan_select(cmd, arg, false, compat);
+	case _IOC_NR(KCHAN_IOC_FEATURES):
+		return kchan_features(arg);
+	}
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(KCHAN_IOC_WATCH):
+		return is_owner(file) ? do_watch(g) : -EBADF;
+	case _IOC_NR(KCHAN_IOC_JOIN):
+		return is_owner(file) ? do_join(g, cmd, arg) : -EBADF;
+	case _IOC_NR(KCHAN_IOC_LEAVE):
+		return is_owner(file) ? do_end(g, true, cmd, arg) : -EBADF;
+	case _IOC_NR(KCHAN_IOC_CANCEL):
+		return is_owner(file) ? do_end(g, false, cmd, arg) : -EBADF;
+	case _IOC_NR(KCHAN_IOC_VALUE_SET):
+		return is_owner(file) ? do_value(g, true, cmd, arg) : -EBADF;
+	default:
+		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
+	}
+}
+
+static long kgroup_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return group_ioctl(file, cmd, arg, false);
+}
+
+#ifdef CONFIG_COMPAT
+static long kgroup_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return group_ioctl(file, cmd, (unsigned long)compat_ptr(arg), true);
+}
+#endif
+
+static __poll_t kgroup_poll(struct file *file, poll_table *pt)
+{
+	struct kgroup *g = file->private_data;
+	__poll_t mask = 0;
+
+	poll_wait(file, &g->poll, pt);
+	spin_lock(&g->lock);
+	if (g->end)
+		mask |= EPOLLIN | EPOLLRDNORM;
+	if (!g->members)
+		mask |= EPOLLOUT | EPOLLWRNORM;
+	spin_unlock(&g->lock);
+	return mask;
+}
+
+static int owner_release(struct inode *inode, struct file *file)
+{
+	struct kgroup *g = file->private_data;
+
+	kgroup_owner_gone(g);
+	kgroup_put(g);
+	return 0;
+}
+
+static int watch_release(struct inode *inode, struct file *file)
+{
+	kgroup_put(file->private_data);
+	return 0;
+}
+
+/* A text of a user's: what would break a line is shown as a '?'. */
+static void show_text(struct seq_file *m, const char *name, const char *text)
+{
+	seq_printf(m, "%s:\t", name);
+	for (; *text; text++)
+		seq_putc(m, *text < ' ' || *text == 127 ? '?' : *text);
+	seq_putc(m, '\n');
+}
+
+static void kgroup_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct kgroup *g = file->private_data;
+	struct kchan_group_info i;
+
+	kgroup_fill_info(g, &i);
+	seq_printf(m, "kchan-role:\t%s\n", is_owner(file) ? "group" : "watch");
+	seq_printf(m, "kchan-id:\t%llu\nkchan-parent:\t%llu\n", i.id, i.parent_id);
+	seq_printf(m, "kchan-deadline-ns:\t%lld\n", i.deadline);
+	seq_printf(m, "kchan-members:\t%llu\nkchan-limit:\t%llu\n", i.members, i.limit);
+	seq_printf(m, "kchan-children:\t%llu\nkchan-failed:\t%llu\n", i.children, i.failed);
+	seq_printf(m, "kchan-state:\t%s\n", i.state == KCHAN_ENDED ? "ended" : "live");
+	seq_printf(m, "kchan-err:\t%u\nkchan-by-pid:\t%u\n", i.err, i.by_pid);
+	show_text(m, "kchan-why", i.why);
+}
+
+const struct file_operations kgroup_fops = {
+	.owner = THIS_MODULE,
+	.release = owner_release,
+	.poll = kgroup_poll,
+	.unlocked_ioctl = kgroup_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = kgroup_compat_ioctl,
+#endif
+	.show_fdinfo = kgroup_show_fdinfo,
+};
+
+const struct file_operations kgroup_watch_fops = {
+	.owner = THIS_MODULE,
+	.release = watch_release,
+	.poll = kgroup_poll,
+	.unlocked_ioctl = kgroup_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = kgroup_compat_ioctl,
+#endif
+	.show_fdinfo = kgroup_show_fdinfo,
+};

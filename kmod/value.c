@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Values of groups: set once, never changed, kept as long as the group's object.
+ * So a reader needs no lock: what it reaches through group->values stays.
+ */
+#include <linux/mm.h>
+
+#include "group.h"
+
+static struct kgroup_value *find(struct kgroup_value *v, const char *key, u32 key_len)
+{
+	for (; v; v = v->next)
+		if (v->key_len == key_len && !memcmp(v->data, key, key_len))
+			return v;
+	return NULL;
+}
+
+/* 1..KCHAN_KEY_SIZE - 1 bytes, or -EINVAL. */
+static long get_key(char *key, u64 user)
+{
+	long n = strncpy_from_user(key, u64_to_user_ptr(user), KCHAN_KEY_SIZE);
+
+	return !n || n == KCHAN_KEY_SIZE ? -EINVAL : n;
+}
+
+static void value_free(struct kgroup *g, struct kgroup_value *v)
+{
+	kchan_uncharge(g->user, v->bytes);
+	kvfree(v);
+}
+
+void kgroup_free_values(struct kgroup *g)
+{
+	while (g->values) {
+		struct kgroup_value *v = g->values;
+
+		g->values = v->next;
+		value_free(g, v);
+	}
+}
+
+int kgroup_set(struct kgroup *g, const struct kchan_value *a)
+{
+	char key[KCHAN_KEY_SIZE] kchan_uninitialized;
+	struct kgroup_value *v;
+	size_t bytes;
+	long key_len;
+	int err;
+
+	if (a->len > KCHAN_VALUE_MAX)
+		return -EINVAL;
+	key_len = get_key(key, a->key);
+	if (key_len < 0)
+		return key_len;
+	bytes = sizeof(*v) + key_len + a->len;
+	err = kchan_charge(g->user, bytes);
+	if (err)
+		return err;
+	v = kvmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!v) {
+		kchan_uncharge(g->user, bytes);
+		return -ENOMEM;
+	}
+	v->bytes = bytes;
+	v->key_len = key_len;
+	v->len = a->len;
+	memcpy(v->data, key, key_len);
+	if (copy_from_user(v->data + key_len, u64_to_user_ptr(a->val), a->len)) {
+		value_free(g, v);
+		return -EFAULT;
+	}
+	spin_lock(&g->lock);
+	if (find(g->values, key, key_len))
+		err = -EEXIST;
+	else if (g->nr_values >= KGROUP_VALUES)
+		err = -EDQUOT;
+	if (!err) {
+		g->nr_values++;
+		v->next = g->values;
+		smp_store_release(&g->values, v);	/* pairs with kgroup_get_value() */
+	}
+	spin_unlock(&g->lock);
+	if (err)
+		value_free(g, v);
+	return err;
+}
+
+/* In @g, then in its parents: they are all there as long as @g is. */
+long kgroup_get_value(struct kgroup *g, const struct kchan_value *a)
+{
+	char key[KCHAN_KEY_SIZE] kchan_uninitialized;
+	struct kgroup_value *v = NULL;
+	long key_len = get_key(key, a->key);
+
+	if (key_len < 0)
+		return key_len;
+	for (; g && !v; g = g->parent) {
+		v = find(smp_load_acquire(&g->values), key, key_len);
+		cond_resched();
+	}
+	if (!v)
+		return -ENODATA;
+	if (!a->val && !a->len)
+		return v->len;
+	if (a->len < v->len)
+		return -EMSGSIZE;
+	if (copy_to_user(u64_to_user_ptr(a->val), v->data + v->key_len, v->len))
+		return -EFAULT;
+	return v->len;
+}
