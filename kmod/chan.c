@@ -18,15 +18,29 @@ static struct kchan_slot *slot_at(struct kchan *c, u32 i)
 	return (struct kchan_slot *)(c->ring + (size_t)at * c->slot_size);
 }
 
-static __always_inline void push(struct kchan *c, struct kchan_payload *p)
+static __always_inline struct kchan_slot *head_slot(struct kchan *c)
+{
+	return (struct kchan_slot *)(c->ring + (size_t)c->head * c->slot_size);
+}
+
+/* The next free slot; whoever fills it sends. */
+static __always_inline struct kchan_slot *push_slot(struct kchan *c, u32 len)
 {
 	struct kchan_slot *s = slot_at(c, c->ring_len);
-	u32 freed_by = s->tag;
 
 	lockdep_assert_held(&c->lock);
-	s->len = p->len;
-	s->tag = p->tag;
-	p->tag = freed_by;
+	s->len = len;
+	c->ring_len++;
+	c->len++;
+	c->sent++;
+	return s;
+}
+
+static void push(struct kchan *c, struct kchan_payload *p)
+{
+	struct kchan_slot *s = push_slot(c, p->len);
+
+	swap(s->tag, p->tag);
 	if (likely(!p->pkt)) {
 		copy_words(s->words, p->words, p->len);
 	} else {
@@ -34,36 +48,39 @@ static __always_inline void push(struct kchan *c, struct kchan_payload *p)
 		s->pkt = p->pkt;
 		p->pkt = NULL;
 	}
-	c->ring_len++;
-	c->len++;
-	c->sent++;
 }
 
 static u32 head_len(struct kchan *c)
 {
 	if (!list_empty(&c->returned))
 		return list_first_entry(&c->returned, struct kchan_pkt, list)->len;
-	return slot_at(c, 0)->len;
+	return head_slot(c)->len;
 }
 
-static __always_inline void pop_ring(struct kchan *c, struct kchan_payload *p)
+/* The first slot, whose message goes. */
+static __always_inline struct kchan_slot *pop_slot(struct kchan *c)
 {
-	struct kchan_slot *s = slot_at(c, 0);
-	u32 tag = p->tag;
+	struct kchan_slot *s = head_slot(c);
 
 	lockdep_assert_held(&c->lock);
-	p->len = s->len;
-	p->tag = s->tag;
-	p->pkt = NULL;
-	s->tag = tag;
-	if (likely(s->len <= KCHAN_INLINE))
-		copy_words(p->words, s->words, s->len);
-	else
-		p->pkt = s->pkt;
 	c->len--;
 	c->ring_len--;
 	if (++c->head == c->capacity)
 		c->head = 0;
+	return s;
+}
+
+static void pop_ring(struct kchan *c, struct kchan_payload *p)
+{
+	struct kchan_slot *s = pop_slot(c);
+
+	p->len = s->len;
+	p->pkt = NULL;
+	swap(s->tag, p->tag);
+	if (likely(s->len <= KCHAN_INLINE))
+		copy_words(p->words, s->words, s->len);
+	else
+		p->pkt = s->pkt;
 }
 
 static void pop(struct kchan *c, struct kchan_payload *p)
@@ -431,21 +448,69 @@ static __always_inline void unlock_and_poke(struct kchan *c, wait_queue_head_t *
 		wake_up_interruptible_poll(wq, events);
 }
 
+/* A send has room, and meets nobody. */
+static __always_inline bool just_room(struct kchan *c)
+{
+	return likely(c->len < c->capacity && list_empty(&c->recvq) && !c->shut);
+}
+
+/* A receive finds a message in the ring, and nobody waits for the room. */
+static __always_inline bool just_message(struct kchan *c, size_t room)
+{
+	return likely(c->len && c->len == c->ring_len && list_empty(&c->sendq) &&
+		      !misfit(head_slot(c)->len, room));
+}
+
+static __always_inline void sent_one(struct kchan *c)
+{
+	c->seq++;
+	unlock_and_poke(c, &c->rx_poll, EPOLLIN | EPOLLRDNORM);
+}
+
+static __always_inline void received_one(struct kchan *c)
+{
+	c->seq++;
+	unlock_and_poke(c, &c->tx_poll, EPOLLOUT | EPOLLWRNORM);
+}
+
 /* Takes @p: afterwards it holds no message. */
 long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline)
 {
 	long r;
 
 	spin_lock(&c->lock);
-	if (likely(c->len < c->capacity && list_empty(&c->recvq) && !c->shut)) {
+	if (just_room(c)) {
 		push(c, p);
-		c->seq++;
-		unlock_and_poke(c, &c->rx_poll, EPOLLIN | EPOLLRDNORM);
+		sent_one(c);
 		return 0;
 	}
 	r = send_slow(c, p, under, deadline);
 	kchan_drop(p);
 	return r;
+}
+
+/* The same in one piece, for a message that fits a slot. */
+long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 deadline)
+{
+	struct kchan_payload p kchan_uninitialized;
+
+	if (unlikely(len > c->msg_max))
+		return -EMSGSIZE;
+	if (!copy_short_in(p.data, buf, len))
+		return -EFAULT;
+	spin_lock(&c->lock);
+	if (just_room(c)) {
+		struct kchan_slot *s = push_slot(c, len);
+
+		s->tag = 0;
+		copy_words(s->words, p.words, len);
+		sent_one(c);
+		return 0;
+	}
+	p.len = len;
+	p.tag = 0;
+	p.pkt = NULL;
+	return send_slow(c, &p, NULL, deadline);
 }
 
 static noinline long recv_slow(struct kchan *c, size_t room, struct kchan_payload *in,
@@ -487,14 +552,12 @@ long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *
 	struct kchan_payload in kchan_uninitialized;
 	long r;
 
-	in.pkt = NULL;
 	in.tag = tag ? *tag : 0;
+	in.pkt = NULL;
 	spin_lock(&c->lock);
-	if (likely(c->len && c->len == c->ring_len && list_empty(&c->sendq) &&
-		   !misfit(slot_at(c, 0)->len, room))) {
+	if (just_message(c, room)) {
 		pop_ring(c, &in);
-		c->seq++;
-		unlock_and_poke(c, &c->tx_poll, EPOLLOUT | EPOLLWRNORM);
+		received_one(c);
 	} else {
 		r = recv_slow(c, room, &in, under, deadline);
 		if (r < 0)
@@ -504,6 +567,43 @@ long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *
 	if (tag && r >= 0)
 		*tag = in.tag;
 	return r;
+}
+
+/* The same in one piece, where the message fits a slot. */
+long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
+{
+	struct kchan_payload in kchan_uninitialized;
+	struct kchan_mem dst;
+	long r;
+	u32 len;
+
+	spin_lock(&c->lock);
+	if (just_message(c, room) && likely(head_slot(c)->len <= KCHAN_INLINE)) {
+		struct kchan_slot *s = pop_slot(c);
+
+		len = s->len;
+		in.tag = s->tag;
+		s->tag = 0;
+		copy_words(in.words, s->words, len);
+		received_one(c);
+		if (likely(copy_short_out(buf, in.data, len) && !fatal_signal_pending(current))) {
+			atomic64_inc(&c->received);
+			return len;
+		}
+		in.len = len;
+		in.pkt = NULL;
+		r = fatal_signal_pending(current) ? -EINTR : -EFAULT;
+		put_back(c, &in);
+		return r;
+	}
+	in.tag = 0;
+	in.pkt = NULL;
+	r = recv_slow(c, room, &in, NULL, deadline);
+	if (r < 0)
+		return r;
+	dst.buf = buf;
+	dst.iter = NULL;
+	return kchan_deliver(c, &in, &dst);
 }
 
 /* ---- the end ---- */

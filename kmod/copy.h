@@ -11,26 +11,56 @@
 #include <linux/fault-inject-usercopy.h>
 #include <linux/uaccess.h>
 
+/*
+ * A word from user memory. Where the compiler has no asm goto with outputs,
+ * unsafe_get_user() tests for a fault after each word; one without outputs that
+ * stores the word itself need not.
+ */
+#if defined(CONFIG_X86_64) && !defined(CONFIG_CC_HAS_ASM_GOTO_OUTPUT) && !defined(CONFIG_KASAN) && \
+	!defined(CONFIG_KMSAN)
+#define GET_u64(at)							\
+	asm goto("1: movq %c2(%1), %%rax\n\tmovq %%rax, %c2(%0)\n"	\
+		 _ASM_EXTABLE_UA(1b, %l3)				\
+		 : : "r" (to), "r" (from), "i" (at) : "rax", "memory" : fault)
+#else
+#define GET_u64(at) GET(u64, at)
+#endif
+
 #define GET(type, at) \
 	unsafe_get_user(*(type *)(to + (at)), (const type __user *)(from + (at)), fault)
+#define PUT_u64(at) PUT(u64, at)
 #define PUT(type, at) \
 	unsafe_put_user(*(const type *)(from + (at)), (type __user *)(to + (at)), fault)
+#define ONE(what, type, bytes) do {	\
+	if (len & (bytes)) {		\
+		what(type, 0);		\
+		to += (bytes);		\
+		from += (bytes);	\
+	}				\
+} while (0)
+/* @len bytes, by eight words, then whatever is left. */
+#define ALL(what) do {							\
+	for (; len >= 64; len -= 64, to += 64, from += 64) {		\
+		what##_u64(0); what##_u64(8);				\
+		what##_u64(16); what##_u64(24);				\
+		what##_u64(32); what##_u64(40);				\
+		what##_u64(48); what##_u64(56);				\
+	}								\
+	for (; len >= 8; len -= 8, to += 8, from += 8)			\
+		what##_u64(0);						\
+	if (len) {							\
+		ONE(what, u32, 4);					\
+		ONE(what, u16, 2);					\
+		ONE(what, u8, 1);					\
+	}								\
+} while (0)
 
 /* False: not all could be copied. */
 static __always_inline bool copy_short_in(void *to, const void __user *from, size_t len)
 {
 	if (should_fail_usercopy() || !user_read_access_begin(from, len))
 		return !len;
-	for (; len >= 32; len -= 32, to += 32, from += 32) {
-		GET(u64, 0);
-		GET(u64, 8);
-		GET(u64, 16);
-		GET(u64, 24);
-	}
-	for (; len >= 8; len -= 8, to += 8, from += 8)
-		GET(u64, 0);
-	for (; len; len--, to++, from++)
-		GET(u8, 0);
+	ALL(GET);
 	user_read_access_end();
 	return true;
 fault:
@@ -42,16 +72,7 @@ static __always_inline bool copy_short_out(void __user *to, const void *from, si
 {
 	if (should_fail_usercopy() || !user_write_access_begin(to, len))
 		return !len;
-	for (; len >= 32; len -= 32, to += 32, from += 32) {
-		PUT(u64, 0);
-		PUT(u64, 8);
-		PUT(u64, 16);
-		PUT(u64, 24);
-	}
-	for (; len >= 8; len -= 8, to += 8, from += 8)
-		PUT(u64, 0);
-	for (; len; len--, to++, from++)
-		PUT(u8, 0);
+	ALL(PUT);
 	user_write_access_end();
 	return true;
 fault:
@@ -59,24 +80,31 @@ fault:
 	return false;
 }
 
+#undef ALL
+#undef ONE
 #undef GET
 #undef PUT
 
 /* Slots and payloads end at a multiple of 8. */
 static __always_inline void copy_words(u64 *to, const u64 *from, u32 len)
 {
-	const u64 *end = from + (len + 7) / 8;
+	u32 n = (len + 7) / 8;
 
-	for (; from + 4 <= end; from += 4, to += 4) {
+	for (; n >= 8; n -= 8, to += 8, from += 8) {
 		u64 a = from[0], b = from[1], c = from[2], d = from[3];
 
 		to[0] = a;
 		to[1] = b;
 		to[2] = c;
 		to[3] = d;
+		a = from[4], b = from[5], c = from[6], d = from[7];
+		to[4] = a;
+		to[5] = b;
+		to[6] = c;
+		to[7] = d;
 	}
-	for (; from < end; from++, to++)
-		*to = *from;
+	for (; n; n--)
+		*to++ = *from++;
 }
 
 #endif

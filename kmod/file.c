@@ -188,31 +188,38 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bo
 	}
 }
 
+static long send_bare(struct kchan *c, unsigned int cmd, unsigned long arg, s64 deadline)
+{
+	void __user *buf = (void __user *)arg;
+	u32 len = _IOC_SIZE(cmd);
+
+	if (likely(len <= KCHAN_INLINE))
+		return kchan_send_short(c, buf, len, deadline);
+	return send_user(c, buf, len, NULL, NULL, deadline);
+}
+
 static __always_inline long tx_any(struct file *file, unsigned int cmd, unsigned long arg,
 				   bool compat)
 {
-	struct kchan *c = file->private_data;
-	u32 short_cmd = cmd & ~IOCSIZE_MASK;
+	u32 bare = cmd & ~IOCSIZE_MASK;
 
-	if (likely(short_cmd == KCHAN_IOC_SEND_WAIT(0)))
-		return send_user(c, (void __user *)arg, _IOC_SIZE(cmd), NULL, NULL,
-				 KCHAN_FOREVER);
-	if (short_cmd == KCHAN_IOC_SEND_NOW(0))
-		return send_user(c, (void __user *)arg, _IOC_SIZE(cmd), NULL, NULL, KCHAN_NOW);
+	if (likely(bare == KCHAN_IOC_SEND_WAIT(0)))
+		return send_bare(file->private_data, cmd, arg, KCHAN_FOREVER);
+	if (bare == KCHAN_IOC_SEND_NOW(0))
+		return send_bare(file->private_data, cmd, arg, KCHAN_NOW);
 	return end_ioctl(file, cmd, arg, compat);
 }
 
 static __always_inline long rx_any(struct file *file, unsigned int cmd, unsigned long arg,
 				   bool compat)
 {
-	struct kchan_mem dst = { .buf = (void __user *)arg };
-	struct kchan *c = file->private_data;
-	u32 short_cmd = cmd & ~IOCSIZE_MASK;
+	void __user *buf = (void __user *)arg;
+	u32 bare = cmd & ~IOCSIZE_MASK;
 
-	if (likely(short_cmd == KCHAN_IOC_RECV_WAIT(0)))
-		return kchan_recv(c, _IOC_SIZE(cmd), &dst, NULL, NULL, KCHAN_FOREVER);
-	if (short_cmd == KCHAN_IOC_RECV_NOW(0))
-		return kchan_recv(c, _IOC_SIZE(cmd), &dst, NULL, NULL, KCHAN_NOW);
+	if (likely(bare == KCHAN_IOC_RECV_WAIT(0)))
+		return kchan_recv_short(file->private_data, buf, _IOC_SIZE(cmd), KCHAN_FOREVER);
+	if (bare == KCHAN_IOC_RECV_NOW(0))
+		return kchan_recv_short(file->private_data, buf, _IOC_SIZE(cmd), KCHAN_NOW);
 	return end_ioctl(file, cmd, arg, compat);
 }
 

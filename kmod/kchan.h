@@ -248,6 +248,8 @@ int kchan_deliver(struct kchan *c, struct kchan_payload *p, const struct kchan_m
 long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline);
 long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *tag,
 		struct kgroup *under, s64 deadline);
+long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 deadline);
+long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline);
 int kchan_shut(struct kchan *c, int side, int err);
 void kchan_end(struct kchan *c, int side);
 void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info);

@@ -35,6 +35,25 @@ static inline int open_device(void)
 	return fd < 0 ? -errno : fd;
 }
 
+/*
+ * The same for the shortest calls, without a trip through the C library where it
+ * can be avoided.
+ */
+static inline long call_short(long fd, unsigned long req, const void *arg)
+{
+	long r;
+
+#if defined(__x86_64__) && defined(__LP64__)
+	__asm__ volatile("syscall" : "=a"(r) : "0"(SYS_ioctl), "D"(fd), "S"(req), "d"(arg)
+			 : "rcx", "r11", "memory");
+	if (__builtin_expect(r < 0, 0))
+		errno = -r;
+#else
+	r = call(fd, req, arg);
+#endif
+	return r;
+}
+
 /* Close without touching errno, and without being a cancellation point. */
 static inline void drop(int fd)
 {

@@ -91,7 +91,8 @@ API int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadli
 	struct kchan_xfer x;
 
 	if (is_short(len, under, deadline))
-		return call(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) : KCHAN_IOC_SEND_NOW(len), msg);
+		return call_short(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) :
+				  KCHAN_IOC_SEND_NOW(len), msg);
 	x = (struct kchan_xfer){
 		.buf = (uintptr_t)msg, .len = len, .deadline = deadline, .under = under,
 	};
@@ -103,7 +104,8 @@ API ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline
 	struct kchan_xfer x;
 
 	if (is_short(len, under, deadline))
-		return call(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) : KCHAN_IOC_RECV_NOW(len), buf);
+		return call_short(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) :
+				  KCHAN_IOC_RECV_NOW(len), buf);
 	x = (struct kchan_xfer){
 		.buf = (uintptr_t)buf, .len = len, .deadline = deadline, .under = under,
 	};
