@@ -138,7 +138,7 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 		if (r == PAIR_GONE)
 			return KCHAN_GONE;
 		if (r == PAIR_STALE) {
-			list_del_init(&n->list);
+			kchan_unlink(n);
 			continue;
 		}
 		if (bad) {
@@ -181,7 +181,7 @@ int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 	lockdep_assert_held(&c->lock);
 	if (unlikely(c->shut))
 		return kchan_commit_self(self) ? -EPIPE : KCHAN_GONE;
-	if (!list_empty(&c->recvq)) {
+	if (c->recvq.n) {
 		r = hand_over(c, p, self, wk);
 		if (!r)
 			c->sent++;
@@ -195,7 +195,7 @@ int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 		c->seq++;
 		return 0;
 	}
-	if (c->flags & (KCHAN_DROP_NEW | KCHAN_DROP_OLD)) {
+	if (c->flags & KCHAN_DROPS) {
 		if (!kchan_commit_self(self))
 			return KCHAN_GONE;
 		c->seq++;
@@ -211,7 +211,7 @@ static void refill(struct kchan *c, struct kchan_wake *wk)
 
 	while (c->len < c->capacity && (n = kchan_first(&c->sendq, NULL))) {
 		if (kchan_lock_pair(NULL, n->waiter) != PAIR_OK) {
-			list_del_init(&n->list);
+			kchan_unlink(n);
 			continue;
 		}
 		push(c, n->out);
@@ -234,7 +234,7 @@ int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
 			return bad;
 		pop(c, out);
 		c->seq++;
-		if (!list_empty(&c->sendq))
+		if (c->sendq.n)
 			refill(c, wk);
 		return out->len;
 	}
@@ -248,7 +248,7 @@ int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
 		if (r == PAIR_GONE)
 			return KCHAN_GONE;
 		if (r == PAIR_STALE) {
-			list_del_init(&n->list);
+			kchan_unlink(n);
 			continue;
 		}
 		payload_move(out, n->out);
@@ -321,7 +321,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 		 struct kchan_node *n, struct kchan_wake *wk, s64 deadline, int *err)
 	__releases(&c->lock)
 {
-	struct list_head *q = side == KCHAN_SIDE_RX ? &c->recvq : &c->sendq;
+	struct kchan_queue *q = side == KCHAN_SIDE_RX ? &c->recvq : &c->sendq;
 	int refs = kchan_shared_fds();
 	bool done;
 
@@ -331,7 +331,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	w->task = current;
 	n->waiter = w;
 	n->idx = 0;
-	list_add_tail(&n->list, q);
+	kchan_link(q, n);
 	c->seq++;
 	call_refs(c, side, refs);
 	spin_unlock(&c->lock);
@@ -344,7 +344,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	done = w->state == KCHAN_DONE;
 	if (!done) {
 		w->state = KCHAN_ABORTED;
-		list_del(&n->list);
+		kchan_unlink(n);
 	}
 	call_refs(c, side, -refs);
 	spin_unlock(&c->lock);
@@ -388,7 +388,7 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 		kgroup_detach(under, &un);
 		return r;
 	}
-	list_add_tail(&n->list, tx ? &c->sendq : &c->recvq);
+	kchan_link(tx ? &c->sendq : &c->recvq, n);
 	c->seq++;
 	call_refs(c, side, refs);
 	spin_unlock(&c->lock);
@@ -396,7 +396,7 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 
 	r = kchan_settle(w, kchan_sleep(w, deadline, under));
 	spin_lock(&c->lock);
-	list_del_init(&n->list);
+	kchan_unlink(n);
 	call_refs(c, side, -refs);
 	spin_unlock(&c->lock);
 	kgroup_detach(under, &un);
@@ -451,13 +451,13 @@ static __always_inline void unlock_and_poke(struct kchan *c, wait_queue_head_t *
 /* A send has room, and meets nobody. */
 static __always_inline bool just_room(struct kchan *c)
 {
-	return likely(c->len < c->capacity && list_empty(&c->recvq) && !c->shut);
+	return likely(c->len < c->capacity && !c->recvq.n && !c->shut);
 }
 
 /* A receive finds a message in the ring, and nobody waits for the room. */
 static __always_inline bool just_message(struct kchan *c, size_t room)
 {
-	return likely(c->len && c->len == c->ring_len && list_empty(&c->sendq) &&
+	return likely(c->len && c->len == c->ring_len && !c->sendq.n &&
 		      !misfit(head_slot(c)->len, room));
 }
 
@@ -714,8 +714,8 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 
 	if (msg_max > READ_ONCE(kchan_msg_max) || capacity > READ_ONCE(kchan_max_capacity))
 		return ERR_PTR(-EINVAL);
-	if (flags & ~(KCHAN_DROP_NEW | KCHAN_DROP_OLD) ||
-	    flags == (KCHAN_DROP_NEW | KCHAN_DROP_OLD) || (flags && !capacity))
+	if (flags & ~KCHAN_DROPS ||
+	    flags == KCHAN_DROPS || (flags && !capacity))
 		return ERR_PTR(-EINVAL);
 	if (msg_max > KCHAN_INLINE)
 		big = (sizeof(struct kchan_pkt) + (size_t)msg_max) * capacity;
@@ -741,8 +741,8 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 	}
 	spin_lock_init(&c->lock);
 	INIT_LIST_HEAD(&c->returned);
-	INIT_LIST_HEAD(&c->sendq);
-	INIT_LIST_HEAD(&c->recvq);
+	INIT_LIST_HEAD(&c->sendq.nodes);
+	INIT_LIST_HEAD(&c->recvq.nodes);
 	init_waitqueue_head(&c->rx_poll);
 	init_waitqueue_head(&c->tx_poll);
 	kref_init(&c->ref);
@@ -763,16 +763,6 @@ put:
 free:
 	kfree(c);
 	return ERR_PTR(err);
-}
-
-static u64 count_waiters(struct list_head *q)
-{
-	struct kchan_node *n;
-	u64 count = 0;
-
-	list_for_each_entry(n, q, list)
-		count += READ_ONCE(n->waiter->state) == KCHAN_PENDING;
-	return count;
 }
 
 /* References to an end, less those of calls in progress. */
@@ -800,8 +790,8 @@ void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info)
 	info->next_len = c->len ? head_len(c) : 0;
 	info->senders = count_refs(c, KCHAN_SIDE_TX, own);
 	info->receivers = count_refs(c, KCHAN_SIDE_RX, own);
-	info->parked_senders = count_waiters(&c->sendq);
-	info->parked_receivers = count_waiters(&c->recvq);
+	info->parked_senders = c->sendq.n;
+	info->parked_receivers = c->recvq.n;
 	info->sent = c->sent;
 	info->received = atomic64_read(&c->received);
 	info->dropped = c->dropped;

@@ -312,7 +312,7 @@ static __poll_t tx_poll(struct file *file, poll_table *pt)
 	spin_lock(&c->lock);
 	if (c->shut)
 		mask = EPOLLOUT | EPOLLWRNORM | EPOLLERR;
-	else if (c->len < c->capacity || c->flags || kchan_pending(&c->recvq))
+	else if (c->len < c->capacity || c->flags & KCHAN_DROPS || kchan_pending(&c->recvq))
 		mask = EPOLLOUT | EPOLLWRNORM;
 	spin_unlock(&c->lock);
 	return mask;

@@ -6,6 +6,7 @@
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
 static struct workqueue_struct *expire_wq;
+static struct kmem_cache *kgroup_cache;
 
 /* ---- lifetime ---- */
 
@@ -39,7 +40,7 @@ static void kgroup_free(struct kgroup *g)
 	kchan_uncharge(g->user, sizeof(*g));
 	kchan_uncharge_group(g->user);
 	kchan_user_put(g->user);
-	kfree(g);
+	kmem_cache_free(kgroup_cache, g);
 }
 
 void kgroup_put(struct kgroup *g)
@@ -84,7 +85,7 @@ struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 
 
 	if (parent && parent->depth >= READ_ONCE(kchan_max_group_depth))
 		return ERR_PTR(-ELOOP);
-	g = kzalloc(sizeof(*g), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	g = kmem_cache_zalloc(kgroup_cache, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!g)
 		return ERR_PTR(-ENOMEM);
 	g->user = kchan_user_get();
@@ -129,7 +130,7 @@ uncharge_group:
 put:
 	kchan_user_put(g->user);
 free:
-	kfree(g);
+	kmem_cache_free(kgroup_cache, g);
 	return ERR_PTR(err);
 }
 
@@ -518,7 +519,12 @@ void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
 
 int kgroup_init(void)
 {
+	kgroup_cache = KMEM_CACHE(kgroup, SLAB_ACCOUNT);
+	if (!kgroup_cache)
+		return -ENOMEM;
 	expire_wq = alloc_workqueue("kchan", WQ_UNBOUND, 0);
+	if (!expire_wq)
+		kmem_cache_destroy(kgroup_cache);
 	return expire_wq ? 0 : -ENOMEM;
 }
 
@@ -526,4 +532,5 @@ int kgroup_init(void)
 void kgroup_exit(void)
 {
 	destroy_workqueue(expire_wq);
+	kmem_cache_destroy(kgroup_cache);
 }

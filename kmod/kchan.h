@@ -128,8 +128,15 @@ struct kchan_waiter {
 	struct kchan_payload *in;	/* for what a receive gets */
 };
 
+/* FIFO; some nodes in it may be stale, their waiters chosen elsewhere. */
+struct kchan_queue {
+	struct list_head nodes;
+	u32 n;
+};
+
 struct kchan_node {
 	struct list_head list;		/* kchan.lock */
+	struct kchan_queue *queue;
 	struct kchan_waiter *waiter;
 	u32 idx;			/* which case */
 	size_t room;			/* receive: its buffer's size */
@@ -149,7 +156,7 @@ struct kchan {
 	u32 len;			/* lock: ring_len + messages put back */
 	u8 *ring;			/* lock */
 	struct list_head returned;	/* lock: put back, ahead of the ring */
-	struct list_head sendq, recvq;	/* lock */
+	struct kchan_queue sendq, recvq;	/* lock */
 	u64 seq;			/* lock to write: rises when a call may become ready */
 	u64 sent, dropped;		/* lock */
 	atomic64_t received;
@@ -181,6 +188,7 @@ struct kchan_mem {
 	struct iov_iter *iter;
 };
 
+#define KCHAN_DROPS		(KCHAN_DROP_NEW | KCHAN_DROP_OLD)
 #define KCHAN_GROUP_FLAGS	(KCHAN_FAIL_FAST | KCHAN_FIRST_EXIT | KCHAN_DETACHED)
 
 struct kgroup;
@@ -220,14 +228,29 @@ static inline void kchan_drop(struct kchan_payload *p)
 	}
 }
 
+static inline void kchan_link(struct kchan_queue *q, struct kchan_node *n)
+{
+	n->queue = q;
+	list_add_tail(&n->list, &q->nodes);
+	q->n++;
+}
+
+static inline void kchan_unlink(struct kchan_node *n)
+{
+	if (list_empty(&n->list))
+		return;
+	list_del_init(&n->list);
+	n->queue->n--;
+}
+
 /* wait.c */
-bool kchan_pending(struct list_head *q);
-struct kchan_node *kchan_first(struct list_head *q, struct kchan_waiter *self);
+bool kchan_pending(struct kchan_queue *q);
+struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self);
 int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer);
 bool kchan_commit_self(struct kchan_waiter *self);
 void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
 		    struct kchan_wake *wk);
-bool kchan_fail_some(struct list_head *q, int res, struct kchan_wake *wk);
+bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk);
 void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out);
 void kchan_wake_tasks(struct kchan_wake *wk);
 int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under);

@@ -99,7 +99,7 @@ int kchan_features(unsigned long arg)
 {
 	struct kchan_features f = {
 		.abi = KCHAN_ABI,
-		.make_flags = KCHAN_DROP_NEW | KCHAN_DROP_OLD,
+		.make_flags = KCHAN_DROPS,
 		.select_flags = KCHAN_PRIO | KCHAN_MAY_HANDLE,
 		.max_cases = KCHAN_MAX_CASES,
 		.group_flags = KCHAN_GROUP_FLAGS,

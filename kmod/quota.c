@@ -65,7 +65,7 @@ void kchan_user_put(struct kchan_user *u)
 static int charge(atomic_long_t *count, long by, unsigned long limit)
 {
 	if ((unsigned long)atomic_long_add_return(by, count) <= limit ||
-	    capable(CAP_SYS_RESOURCE))
+	    ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE))
 		return 0;
 	atomic_long_sub(by, count);
 	return -EDQUOT;

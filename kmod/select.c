@@ -284,8 +284,7 @@ static enum { QUEUED, FOUND, CHOSEN } enqueue(struct sel *s)
 		spin_lock(&sc->c->lock);
 		r = try_case(s, sc, &wk);
 		if (r == KCHAN_WAIT) {
-			list_add_tail(&sc->node.list, sc->op == KCHAN_SEND ?
-				      &sc->c->sendq : &sc->c->recvq);
+			kchan_link(sc->op == KCHAN_SEND ? &sc->c->sendq : &sc->c->recvq, &sc->node);
 			sc->c->seq++;
 		}
 		spin_unlock(&sc->c->lock);
@@ -316,7 +315,7 @@ static void dequeue(struct sel *s)
 		if (!k->c)
 			continue;
 		spin_lock(&k->c->lock);
-		list_del_init(&k->node.list);
+		kchan_unlink(&k->node);
 		spin_unlock(&k->c->lock);
 	}
 }

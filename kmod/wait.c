@@ -5,20 +5,20 @@
 #include "group.h"
 
 /* The first waiter in @q that may still be chosen and is not @self. */
-struct kchan_node *kchan_first(struct list_head *q, struct kchan_waiter *self)
+struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self)
 {
 	struct kchan_node *n, *next;
 
-	list_for_each_entry_safe(n, next, q, list) {
+	list_for_each_entry_safe(n, next, &q->nodes, list) {
 		if (READ_ONCE(n->waiter->state) != KCHAN_PENDING)
-			list_del_init(&n->list);
+			kchan_unlink(n);
 		else if (n->waiter != self)
 			return n;
 	}
 	return NULL;
 }
 
-bool kchan_pending(struct list_head *q)
+bool kchan_pending(struct kchan_queue *q)
 {
 	return kchan_first(q, NULL);
 }
@@ -91,7 +91,7 @@ void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
 	struct task_struct *task = w->task;
 	bool single = w->single;
 
-	list_del_init(&n->list);
+	kchan_unlink(n);
 	w->fired = n->idx;
 	w->res = res;
 	get_task_struct(task);
@@ -108,7 +108,7 @@ void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
 }
 
 /* Fail every waiter in @q, as many as one hold of the lock should wake. */
-bool kchan_fail_some(struct list_head *q, int res, struct kchan_wake *wk)
+bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk)
 {
 	struct kchan_node *n;
 
