@@ -10,11 +10,14 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,6 +86,80 @@ static inline struct chan_case send_case(int fd, const void *buf, size_t len)
 {
 	return (struct chan_case){ .fd = fd, .op = CHAN_SEND,
 				   .msg = { .buf = (void *)buf, .len = len } };
+}
+
+/* A body that runs on a thread, or in a child that inherits all descriptors. */
+struct party {
+	pthread_t t;
+	pid_t pid;			/* 0: a thread */
+	int tid;			/* set once it runs */
+	int (*fn)(void *arg);
+	void *arg;			/* for a child: shared() memory */
+	int ret;
+};
+
+static inline void *party_thread(void *arg)
+{
+	struct party *p = arg;
+
+	__atomic_store_n(&p->tid, syscall(SYS_gettid), __ATOMIC_RELEASE);
+	p->ret = p->fn(p->arg);
+	return NULL;
+}
+
+static inline bool party_start(struct party *p, bool process, int (*fn)(void *), void *arg)
+{
+	*p = (struct party){ .fn = fn, .arg = arg };
+	if (!process)
+		return !pthread_create(&p->t, NULL, party_thread, p);
+	p->pid = fork();
+	if (!p->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		_exit(fn(arg));
+	}
+	p->tid = p->pid;
+	return p->pid > 0;
+}
+
+/* What its body returned, 0..127; -signal if that ended it. */
+static inline int party_end(struct party *p)
+{
+	int status;
+
+	if (!p->pid) {
+		pthread_join(p->t, NULL);
+		return p->ret;
+	}
+	if (waitpid(p->pid, &status, 0) != p->pid)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static inline void *shared(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Wait until a thread sleeps in an ioctl, for calls that no channel counts. */
+static inline bool asleep(const int *tid)
+{
+	for (int i = 0; i < 5000; i++, usleep(1000)) {
+		char path[40], text[64] = "";
+		int id = __atomic_load_n(tid, __ATOMIC_ACQUIRE), fd;
+
+		snprintf(path, sizeof(path), "/proc/%d/syscall", id);
+		fd = id ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+		if (fd < 0)
+			continue;
+		if (read(fd, text, sizeof(text) - 1) > 0 && atoi(text) == SYS_ioctl) {
+			close(fd);
+			return true;
+		}
+		close(fd);
+	}
+	return false;
 }
 
 static inline void close2(int *end)
