@@ -77,6 +77,15 @@ static inline void *op_recv(void *arg)
 	return NULL;
 }
 
+/* TEST_F(name, ...): one body, with variant->proc false and true for party_start(). */
+#define THREADS_AND_PROCESSES(name)					\
+	FIXTURE(name) { int unused; };					\
+	FIXTURE_VARIANT(name) { bool proc; };				\
+	FIXTURE_VARIANT_ADD(name, threads) { .proc = false };		\
+	FIXTURE_VARIANT_ADD(name, processes) { .proc = true };		\
+	FIXTURE_SETUP(name) { self->unused = 0; }			\
+	FIXTURE_TEARDOWN(name) { }
+
 static inline struct chan_case recv_case(int fd, void *buf, size_t len)
 {
 	return (struct chan_case){ .fd = fd, .op = CHAN_RECV, .msg = { .buf = buf, .len = len } };
@@ -119,6 +128,18 @@ static inline bool party_start(struct party *p, bool process, int (*fn)(void *),
 	}
 	p->tid = p->pid;
 	return p->pid > 0;
+}
+
+static inline int party_send(void *arg)	/* struct op, shared() */
+{
+	op_send(arg);
+	return 0;
+}
+
+static inline int party_recv(void *arg)
+{
+	op_recv(arg);
+	return 0;
 }
 
 /* What its body returned, 0..127; -signal if that ended it. */
