@@ -118,16 +118,18 @@ static inline void *party_thread(void *arg)
 
 static inline bool party_start(struct party *p, bool process, int (*fn)(void *), void *arg)
 {
+	pid_t pid;
+
 	*p = (struct party){ .fn = fn, .arg = arg };
 	if (!process)
 		return !pthread_create(&p->t, NULL, party_thread, p);
-	p->pid = fork();
-	if (!p->pid) {
+	pid = fork();
+	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		_exit(fn(arg));
 	}
-	p->tid = p->pid;
-	return p->pid > 0;
+	p->pid = p->tid = pid;		/* by the parent alone: it may be shared memory */
+	return pid > 0;
 }
 
 static inline int party_send(void *arg)	/* struct op, shared() */
