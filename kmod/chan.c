@@ -234,6 +234,7 @@ int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
 			return bad;
 		pop(c, out);
 		c->seq++;
+		wk->drained = c->shut && !c->len;
 		if (c->sendq.n)
 			refill(c, wk);
 		return out->len;
@@ -454,10 +455,10 @@ static __always_inline bool just_room(struct kchan *c)
 	return likely(c->len < c->capacity && !c->recvq.n && !c->shut);
 }
 
-/* A receive finds a message in the ring, and nobody waits for the room. */
+/* A receive finds a message in the ring, and nobody waits for the room or the end. */
 static __always_inline bool just_message(struct kchan *c, size_t room)
 {
-	return likely(c->len && c->len == c->ring_len && !c->sendq.n &&
+	return likely(c->len && c->len == c->ring_len && !c->sendq.n && !c->shut &&
 		      !misfit(head_slot(c)->len, room));
 }
 

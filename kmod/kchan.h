@@ -172,6 +172,7 @@ struct kchan {
 /* What is to be done once kchan.lock is dropped. */
 struct kchan_wake {
 	unsigned int n;
+	bool drained;			/* a shut channel's last message went */
 	struct kchan_pkt *drop;
 	struct task_struct *task[KCHAN_WAKES];
 };
@@ -179,6 +180,7 @@ struct kchan_wake {
 static inline void kchan_wake_init(struct kchan_wake *wk)
 {
 	wk->n = 0;
+	wk->drained = false;
 	wk->drop = NULL;
 }
 

@@ -139,7 +139,10 @@ void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
 	kchan_wake_tasks(wk);
 	kchan_pkt_free(wk->drop);
 	wk->drop = NULL;
-	if (in && wq_has_sleeper(&c->rx_poll))
+	if (unlikely(wk->drained))
+		wake_up_interruptible_poll(&c->rx_poll,
+					   EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
+	else if (in && wq_has_sleeper(&c->rx_poll))
 		wake_up_interruptible_poll(&c->rx_poll, EPOLLIN | EPOLLRDNORM);
 	if (out && wq_has_sleeper(&c->tx_poll))
 		wake_up_interruptible_poll(&c->tx_poll, EPOLLOUT | EPOLLWRNORM);
