@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests of groups share. */
+#ifndef GROUP_UTIL_H
+#define GROUP_UTIL_H
+
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "util.h"
+
+#define HOUR	chan_after(INT64_C(3600) * 1000 * MS)
+
+static inline struct chan_group_info ginfo(int fd)
+{
+	struct chan_group_info i;
+
+	memset(&i, 0xff, sizeof(i));
+	if (chan_group_info(fd, &i, sizeof(i)))
+		memset(&i, 0xff, sizeof(i));
+	return i;
+}
+
+static inline int root(void)
+{
+	return chan_group(-1, CHAN_FOREVER, 0, 0);
+}
+
+static inline int below(int parent)
+{
+	return chan_group(parent, CHAN_FOREVER, 0, 0);
+}
+
+/* What poll says of @fd now. */
+static inline int events(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT };
+
+	return poll(&p, 1, 0) < 0 ? -errno : p.revents;
+}
+
+/* Wait until @fd shows one of @events. */
+static inline bool turns(int fd, int events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	return poll(&p, 1, 5000) == 1 && p.revents & events;
+}
+
+/* Room for descriptors, as much as may be had. */
+static inline int many_files(void)
+{
+	struct rlimit r = { 65536, 65536 };
+
+	return setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static inline int open_files(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 4096; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+#endif
