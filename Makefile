@@ -6,7 +6,7 @@ VERSION := 0.1.0
 help:
 	@echo "make demo         watch two processes talk over a kernel channel (boots a virtual machine)"
 	@echo "make check        all tests, on Debian's 6.1, 6.12, 6.12-rt and a debug kernel"
-	@echo "make check-quick  the tests on 6.12 alone, under 3 minutes"
+	@echo "make check-quick  the tests on 6.12 alone, with smaller counts, under 3 minutes"
 	@echo "make shell        a shell in a virtual machine with the module loaded"
 	@echo "make modules      kmod/kchan.ko for the kernel in KDIR ($(KDIR))"
 	@echo "make lib          libchan/libchan.a and libchan/libchan.so"

@@ -17,8 +17,9 @@ echo 1 > /proc/sys/vm/overcommit_memory
 mode=$(sed -n 's/.*kchan_mode=\([a-z]*\).*/\1/p' /proc/cmdline)
 grep -q kchan_quick=1 /proc/cmdline && export KCHAN_QUICK=1
 limit=$(sed -n 's/.*kchan_limit=\([0-9]*\).*/\1/p' /proc/cmdline)
+limit=${limit:-300}
 only=$(sed -n 's/.*kchan_only=\([^ ]*\).*/\1/p' /proc/cmdline)
-pass=0 fail=0 skip=0
+pass=0 fail=0 skip=0 ran=0
 # gcc 12's ThreadSanitizer knows address spaces with at most 28 random bits
 echo 28 > /proc/sys/vm/mmap_rnd_bits 2>/dev/null
 
@@ -33,26 +34,68 @@ bad()	# what: a failure that no test reports
 	echo "not ok $1"; fail=$((fail + 1))
 }
 
+seconds()
+{
+	cut -d. -f1 /proc/uptime
+}
+
+limited()	# seconds, program...: its output is in /tmp/log
+{
+	secs=$1; shift
+	echo "$* $(($(seconds) + secs + 30))" > /tmp/now
+	timeout -s KILL "$secs" "$@" > /tmp/log 2>&1 < /dev/null; rc=$?
+	rm -f /tmp/now
+	ran=$((ran + 1))
+	[ $rc != 137 ] || echo "# $1: killed, perhaps after $secs s"
+}
+
+# A program that not even a kill ends: show where all are, and give no verdict.
+watchdog()
+{
+	while sleep 2; do
+		read -r line < /tmp/now || continue
+		[ "$(seconds)" -gt "${line##* }" ] || continue
+		echo "not ok ${line% *} hangs and can't be killed; its output, and who waits where:"
+		tail -n 40 /tmp/log
+		for p in /proc/[0-9]*; do
+			[ -s "$p/cmdline" ] || continue
+			echo "# ${p#/proc/} $(tr '\0' ' ' < "$p/cmdline")"
+			for t in "$p"/task/*; do head -n 8 "$t/stack"; done
+		done
+		poweroff -f
+	done 2> /dev/null
+}
+
 run()	# program: a test program
 {
-	name=$(basename "$1"); t0=$(cut -d. -f1 /proc/uptime)
-	timeout -s KILL "${limit:-300}" "$1" > /tmp/log 2>&1; rc=$?
+	name=$(basename "$1"); t0=$(seconds)
+	limited "$limit" "$1"
 	f0=$fail; count /tmp/log
-	grep -E '^(ok .*# SKIP|#.*(SKIP|skip))' /tmp/log
+	grep '^ok .*# SKIP' /tmp/log
 	[ $rc = 0 ] || [ "$fail" != "$f0" ] || bad "$name: exit status $rc"
 	[ "$(grep -c '^ok ' /tmp/log)" != 0 ] || bad "$name ran no test"
 	[ "$fail" = "$f0" ] || tail -n 60 /tmp/log
-	echo "== $name: $(grep -c '^ok ' /tmp/log) ok, $((fail - f0)) failed, $(( $(cut -d. -f1 /proc/uptime) - t0 )) s"
+	echo "== $name: $(grep -c '^ok ' /tmp/log) ok, $((fail - f0)) failed, $(($(seconds) - t0)) s"
 }
 
 example()	# program, arguments...: its output is what its .out file says
 {
 	name=$1; want=/examples/$1.$2.out; [ -e "$want" ] || want=/examples/$1.out
-	timeout -s KILL 60 "/examples/$@" > /tmp/out 2>&1; rc=$?
-	if [ $rc = 0 ] && cmp -s /tmp/out "$want"; then
+	limited 60 "/examples/$@"
+	if [ $rc = 0 ] && cmp -s /tmp/log "$want"; then
 		pass=$((pass + 1)); echo "== example $*: ok"
 	else
-		bad "example $* (exit status $rc)"; diff "$want" /tmp/out | head -20
+		bad "example $* (exit status $rc)"; diff "$want" /tmp/log | head -20
+	fi
+}
+
+page()	# program: an example of a man page or the README, which exits with 0
+{
+	limited 10 "$1"
+	if [ $rc = 0 ]; then
+		pass=$((pass + 1)); echo "== page ${1##*/}: ok"
+	else
+		bad "page ${1##*/} (exit status $rc)"; tail -n 20 /tmp/log
 	fi
 }
 
@@ -64,14 +107,17 @@ chosen()	# name: is it among the tests asked for?
 insmod /kchan.ko || bad "insmod"
 [ -c /dev/kchan ] || bad "no /dev/kchan"
 case $mode in
-demo)	/examples/demo ;;
-shell)	echo "kchan is loaded; examples in /examples, tests in /selftests; exit ends the machine"
+demo)	/examples/demo || bad "demo" ;;
+shell)	echo "kchan is loaded; programs are in /examples, /selftests and /docs; exit ends the machine"
 	setsid cttyhack sh ;;
-*)	for t in /selftests/*; do chosen "${t##*/}" && run "$t"; done
-	while read -r words; do
+*)	watchdog &
+	for t in /selftests/*; do chosen "${t##*/}" && run "$t"; done
+	while read -r words <&3; do
 		case $words in ''|'#'*) continue ;; esac
-		chosen "${words%% *}" && example $words < /dev/null
-	done < /examples/tests ;;
+		chosen "${words%% *}" && example $words
+	done 3< /examples/tests
+	for t in /docs/*; do chosen "${t##*/}" && page "$t"; done
+	[ "$ran" != 0 ] || bad "no test is named $only" ;;
 esac
 sleep 0.2
 rmmod kchan || bad "rmmod"
@@ -82,7 +128,7 @@ if [ -e /sys/kernel/debug/kmemleak ]; then
 		head -40 /sys/kernel/debug/kmemleak; bad "kmemleak"
 	fi
 fi
-if dmesg | grep -E 'WARNING|BUG|Oops|KASAN|UBSAN|possible (recursive|circular)|blocked for more|unregister_netdevice|leaked' | grep -v 'Debug' > /tmp/splat; then
+if dmesg | grep -E 'WARNING|BUG|Oops|KASAN|UBSAN|possible (recursive|circular)|blocked for more|detected stall|unregister_netdevice|leaked' | grep -v 'Debug' > /tmp/splat; then
 	cat /tmp/splat; bad "kernel log"
 fi
 echo "VERDICT pass=$pass fail=$fail skip=$skip" > /dev/ttyS1

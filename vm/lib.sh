@@ -3,23 +3,12 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${KCHAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kchan}
 build=$top/build
-packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
+packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod python3 mandoc gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
 
+. "$top/tools/need.sh"
 need_packages()
 {
-	local p missing=()
-	for p in $packages; do
-		dpkg-query -W -f '${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing+=("$p")
-	done
-	[ ${#missing[@]} -gt 0 ] || return 0
-	if [ "$(id -u)" != 0 ]; then
-		echo "missing packages; install them with:" >&2
-		echo "  sudo apt-get install ${missing[*]}" >&2
-		exit 1
-	fi
-	echo "installing: ${missing[*]}"
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+	need $packages
 }
 
 # Directory of the kernel's headers behind a Debian package: 6.1 -> /usr/src/linux-headers-6.1...
@@ -39,38 +28,46 @@ image_of()
 {
 	local hdr ver img
 	hdr=$(headers_of "$1"); ver=${hdr#/usr/src/linux-headers-}; img=$cache/vmlinuz-$ver
-	if [ ! -s "$img" ]; then
-		mkdir -p "$cache/fetch"
-		(cd "$cache/fetch" && apt-get download -qq "linux-image-$ver" > /dev/null 2>&1 ||
-			apt-get download -qq "linux-image-$ver-unsigned" >&2
-		 for d in *.deb; do dpkg -x "$d" x; done
-		 cp "x/boot/vmlinuz-$ver" "$img.new")
-		mv "$img.new" "$img"
-		rm -rf "$cache/fetch"
-	fi
+	[ -s "$img" ] || fetch_image "$ver" "$img" || return 1
 	echo "$img"
+}
+
+fetch_image()	# version, where to put it
+{
+	local dir=$cache/fetch.$$
+	mkdir -p "$dir"
+	(cd "$dir" && { apt-get download -qq "linux-image-$1" > /dev/null 2>&1 ||
+			apt-get download -qq "linux-image-$1-unsigned" >&2; } &&
+	 for d in *.deb; do dpkg -x "$d" x; done && mv "x/boot/vmlinuz-$1" "$2") ||
+		{ echo "no image of $1" >&2; return 1; }
+	rm -rf "$dir"
 }
 
 # A debug kernel from Debian's source, kept by the hash of source and configuration.
 debug_kernel()
 {
-	local src key dir
-	src=/usr/src/linux-source-6.12.tar.xz
+	local key dir
 	key=$( (dpkg-query -W linux-source-6.12; cat "$top/vm/debug.config") | sha256sum | cut -c1-16)
 	dir=$cache/debug-$key
-	if [ ! -e "$dir/done" ]; then
-		echo "building the debug kernel, once (10-20 minutes)..." >&2
-		rm -rf "$dir"; mkdir -p "$dir"
-		tar -C "$dir" --strip-components=1 -xf "$src"
-		(cd "$dir" && make -s tinyconfig && ./scripts/kconfig/merge_config.sh -m .config "$top/vm/debug.config" &&
-			make -s olddefconfig && make -s -j"$(nproc)" bzImage modules_prepare) > "$dir/build.log" 2>&1 ||
-			{ tail -20 "$dir/build.log" >&2; return 1; }
-		for o in KASAN PROVE_LOCKING DEBUG_ATOMIC_SLEEP DEBUG_KMEMLEAK FAILSLAB UBSAN; do
-			grep -q "^CONFIG_$o=y" "$dir/.config" || { echo "CONFIG_$o is not set" >&2; return 1; }
-		done
-		touch "$dir/done"
-	fi
+	mkdir -p "$cache"
+	[ -e "$dir/done" ] ||
+		(flock 9; [ -e "$dir/done" ] || build_debug_kernel "$dir") 9> "$dir.lock" || return 1
 	echo "$dir"
+}
+
+build_debug_kernel()	# directory
+{
+	local o
+	echo "building the debug kernel, once (10-20 minutes)..." >&2
+	rm -rf "$1"; mkdir -p "$1"
+	tar -C "$1" --strip-components=1 -xf /usr/src/linux-source-6.12.tar.xz
+	(cd "$1" && make -s tinyconfig && ./scripts/kconfig/merge_config.sh -m .config "$top/vm/debug.config" &&
+		make -s olddefconfig && make -s -j"$(nproc)" bzImage modules_prepare) > "$1/build.log" 2>&1 ||
+		{ tail -20 "$1/build.log" >&2; return 1; }
+	for o in KASAN PROVE_LOCKING DEBUG_ATOMIC_SLEEP DEBUG_KMEMLEAK FAILSLAB UBSAN; do
+		grep -q "^CONFIG_$o=y" "$1/.config" || { echo "CONFIG_$o is not set" >&2; return 1; }
+	done
+	touch "$1/done"
 }
 
 build_module()	# kernel build dir, name: kchan.ko in build/NAME; a warning is an error
@@ -79,7 +76,7 @@ build_module()	# kernel build dir, name: kchan.ko in build/NAME; a warning is an
 	mkdir -p "$dir"
 	cp -r "$top/kmod" "$top/uapi" "$dir/"
 	if ! make -C "$1" M="$dir/kmod" KBUILD_MODPOST_WARN=${3:-} modules > "$dir/log" 2>&1 ||
-	   grep -E 'warning:' "$dir/log"; then
+	   grep 'warning:' "$dir/log" | grep -v 'the compiler differs'; then
 		grep -E 'error|warning' -A5 "$dir/log" >&2 || tail "$dir/log" >&2
 		return 1
 	fi
@@ -101,6 +98,7 @@ build_programs()
 	make -s -C "$top/libchan"
 	make -s -j2 -C "$top/selftests" OUT="$build/selftests"
 	make -s -j2 -C "$top/examples" OUT="$build/examples"
+	"$top/tools/check-docs" --programs
 }
 
 libraries()	# directory: what its dynamic programs need goes below it
@@ -114,13 +112,14 @@ libraries()	# directory: what its dynamic programs need goes below it
 initramfs()	# name: build/NAME/initrd.gz from the programs and build/NAME/kmod/kchan.ko
 {
 	local root=$build/$1/root
-	rm -rf "$root"; mkdir -p "$root/bin" "$root/selftests" "$root/examples" "$root/dev"
+	rm -rf "$root"; mkdir -p "$root/bin" "$root/selftests" "$root/examples" "$root/docs" "$root/dev"
 	cp /bin/busybox "$root/bin/"
 	cp "$top/vm/init.sh" "$root/init"; chmod 755 "$root/init"
 	strip -g -o "$root/kchan.ko" "$build/$1/kmod/kchan.ko"
 	cp "$build"/selftests/* "$root/selftests/"
 	cp "$build"/examples/* "$top"/examples/*.out "$top/examples/tests" "$root/examples/"
-	strip "$root"/selftests/* "$root"/examples/* 2>/dev/null || true
+	cp "$build"/docs/bin/* "$root/docs/"
+	strip "$root"/selftests/* "$root"/examples/* "$root"/docs/* 2>/dev/null || true
 	libraries "$root"
 	[ -e "$root/dev/console" ] || mknod "$root/dev/console" c 5 1 2>/dev/null || true
 	(cd "$root" && find . | cpio -o -H newc --quiet -R 0:0 | gzip -1 > ../initrd.gz)
@@ -131,5 +130,5 @@ boot()	# image, name, seconds, kernel words, qemu words...
 	local image=$1 dir=$build/$2 secs=$3 words=$4; shift 4
 	timeout -k 5 "$secs" qemu-system-x86_64 -accel tcg,thread=multi -smp 2 -M q35 -cpu max -m 2G \
 		-nodefaults -display none -no-reboot "$@" -kernel "$image" -initrd "$dir/initrd.gz" \
-		-append "console=ttyS0 quiet loglevel=4 panic=-1 panic_on_warn=1 oops=panic mitigations=off idle=poll $words"
+		-append "console=ttyS0 quiet loglevel=4 panic=-1 panic_on_warn=1 oops=panic log_buf_len=16M mitigations=off idle=poll $words"
 }
