@@ -33,31 +33,35 @@ static inline int run_member(int member, void *arg)
 	return err;
 }
 
-/* Start fn(member, descriptors, arg) in the group. The process id, or 0 for a thread. */
-#define go_in(group, fn, arg, ...) \
+/*
+ * Start fn(member, descriptors, arg) in the group. The process id, or 0 for a
+ * thread. try_go_in() lets the caller see that the group has ended.
+ */
+#define try_go_in(group, fn, arg, ...) \
 	go_in_(group, fn, arg, (int[]){ __VA_ARGS__ }, sizeof((int[]){ __VA_ARGS__ }) / sizeof(int))
+#define go_in(...) must(try_go_in(__VA_ARGS__))
 
 static inline pid_t go_in_(int group, member_fn *fn, long arg, const int *fd, int nfd)
 {
 	struct member_task *t = malloc(sizeof(*t));
 	int member;
-	pid_t pid;
+	pid_t ret;
 
 	*t = (struct member_task){ .fn = fn, .arg = arg, .nfd = nfd };
 	memcpy(t->fd, fd, nfd * sizeof(*fd));
-	if (!processes)
-		return must(chan_go(group, run_member, t));
 	fflush(NULL);
-	pid = must(chan_fork(group, fd, nfd, &member));
-	if (pid == 0) {
+	ret = processes ? chan_fork(group, fd, nfd, &member) : chan_go(group, run_member, t);
+	if (processes && ret == 0) {
 		chan_leave(member, run_member(member, t), NULL);
 		fflush(NULL);
 		_exit(0);
 	}
-	free(t);
+	if (!processes && ret == 0)
+		return 0;		/* all is the thread's now */
 	for (int i = 0; i < nfd; i++)
 		close(fd[i]);
-	return pid;
+	free(t);
+	return ret;
 }
 
 static inline struct chan_group_info look(int group)
