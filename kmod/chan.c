@@ -45,16 +45,25 @@ static void push(struct kchan *c, struct kchan_payload *p)
 		copy_words(s->words, p->words, p->len);
 	} else {
 		kchan_pkt_uncharge(p->pkt);
+		if (p->pkt->files)
+			s->len |= KCHAN_HAS_FILES;
 		s->pkt = p->pkt;
 		p->pkt = NULL;
 	}
 }
 
-static u32 head_len(struct kchan *c)
+/* What the next message needs room for. */
+static u32 head_len(struct kchan *c, u32 *nfds)
 {
+	struct kchan_slot *s = head_slot(c);
+	struct kchan_pkt *pkt = NULL;
+
 	if (!list_empty(&c->returned))
-		return list_first_entry(&c->returned, struct kchan_pkt, list)->len;
-	return head_slot(c)->len;
+		pkt = list_first_entry(&c->returned, struct kchan_pkt, list);
+	else if (s->len & KCHAN_HAS_FILES)
+		pkt = s->pkt;
+	*nfds = kchan_nfds(pkt);
+	return pkt ? pkt->len : s->len;
 }
 
 /* The first slot, whose message goes. */
@@ -74,7 +83,7 @@ static void pop_ring(struct kchan *c, struct kchan_payload *p)
 {
 	struct kchan_slot *s = pop_slot(c);
 
-	p->len = s->len;
+	p->len = s->len & ~KCHAN_HAS_FILES;
 	p->pkt = NULL;
 	swap(s->tag, p->tag);
 	if (likely(s->len <= KCHAN_INLINE))
@@ -116,11 +125,17 @@ static void payload_move(struct kchan_payload *to, struct kchan_payload *from)
 }
 
 /* Can a receive with @room take a message of @len? 0 or the error. */
-static int misfit(u32 len, size_t room)
+static __always_inline int misfit(u32 len, size_t room)
 {
 	if (unlikely(!len && room & KCHAN_NO_EMPTY))
 		return -EBADMSG;
 	return len > (room & ~KCHAN_NO_EMPTY) ? -EMSGSIZE : 0;
+}
+
+/* The same for the parked receive, or the one that looks, behind @n. */
+static int misfit_node(u32 len, u32 nfds, const struct kchan_node *n)
+{
+	return nfds > n->fd_room ? -EMSGSIZE : misfit(len, n->room);
 }
 
 /* ---- one try, under the lock ---- */
@@ -132,7 +147,7 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 	struct kchan_node *n;
 
 	while ((n = kchan_first(&c->recvq, self))) {
-		int bad = misfit(p->len, n->room);
+		int bad = misfit_node(p->len, kchan_nfds(p->pkt), n);
 		int r = kchan_lock_pair(bad ? NULL : self, n->waiter);
 
 		if (r == PAIR_GONE)
@@ -219,14 +234,16 @@ static void refill(struct kchan *c, struct kchan_wake *wk)
 	}
 }
 
-int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
+/* @want: what the receive has room for. */
+int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_payload *out,
 		   struct kchan_waiter *self, struct kchan_wake *wk)
 {
 	struct kchan_node *n;
 
 	lockdep_assert_held(&c->lock);
 	if (c->len) {
-		int bad = misfit(head_len(c), room);
+		u32 nfds, len = head_len(c, &nfds);
+		int bad = misfit_node(len, nfds, want);
 
 		if (!kchan_commit_self(self))
 			return KCHAN_GONE;
@@ -240,7 +257,7 @@ int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
 		return out->len;
 	}
 	while ((n = kchan_first(&c->sendq, self))) {
-		int bad = misfit(n->out->len, room);
+		int bad = misfit_node(n->out->len, kchan_nfds(n->out->pkt), want);
 		int r;
 
 		if (bad)
@@ -266,7 +283,7 @@ int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
  * A message could not be copied out: it goes to the next parked receive, or
  * back to the head. It is freed only if nobody can receive it any more.
  */
-static void put_back(struct kchan *c, struct kchan_payload *p)
+void kchan_put_back(struct kchan *c, struct kchan_payload *p)
 {
 	struct kchan_pkt *pkt = kchan_pkt_of(p);
 	struct kchan_wake wk kchan_uninitialized;
@@ -290,14 +307,14 @@ static void put_back(struct kchan *c, struct kchan_payload *p)
  * Copy a received message out: its length, or an error and it is put back.
  * A task that is being killed would take the message with it.
  */
-int kchan_deliver(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *dst)
+int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *dst)
 {
 	int err = kchan_store(p, dst);
 
 	if (unlikely(!err && fatal_signal_pending(current)))
 		err = -EINTR;
 	if (unlikely(err)) {
-		put_back(c, p);
+		kchan_put_back(c, p);
 		return err;
 	}
 	atomic64_inc(&c->received);
@@ -329,6 +346,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	w->state = KCHAN_PENDING;
 	w->single = true;
 	w->queued = true;
+	w->poked = false;
 	w->task = current;
 	n->waiter = w;
 	n->idx = 0;
@@ -371,6 +389,7 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 	w->state = KCHAN_PENDING;
 	w->single = false;
 	w->queued = true;
+	w->poked = false;
 	w->task = current;
 	n->waiter = w;
 	n->idx = 0;
@@ -380,7 +399,7 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 	kchan_wake_init(&wk);
 	spin_lock(&c->lock);
 	r = tx ? kchan_try_send(c, n->out, NULL, &wk) :
-		 kchan_try_recv(c, n->room, w->in, NULL, &wk);
+		 kchan_try_recv(c, n, w->in, NULL, &wk);
 	if (r != KCHAN_WAIT) {
 		bool refilled = !tx && wk.n;
 
@@ -514,8 +533,8 @@ long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 dead
 	return send_slow(c, &p, NULL, deadline);
 }
 
-static noinline long recv_slow(struct kchan *c, size_t room, struct kchan_payload *in,
-			       struct kgroup *under, s64 deadline)
+static noinline long recv_slow(struct kchan *c, size_t room, u32 fd_room,
+			       struct kchan_payload *in, struct kgroup *under, s64 deadline)
 	__releases(&c->lock)
 {
 	struct kchan_waiter w kchan_uninitialized;
@@ -525,14 +544,15 @@ static noinline long recv_slow(struct kchan *c, size_t room, struct kchan_payloa
 	int r, err;
 
 	kchan_wake_init(&wk);
-	r = kchan_try_recv(c, room, in, NULL, &wk);
+	n.room = room;
+	n.fd_room = fd_room;
+	r = kchan_try_recv(c, &n, in, NULL, &wk);
 	if (r != KCHAN_WAIT)
 		goto unlock;
 	r = kchan_late(deadline);
 	if (r)
 		goto unlock;
 	w.in = in;
-	n.room = room;
 	if (under) {
 		spin_unlock(&c->lock);
 		return park_under(c, KCHAN_SIDE_RX, &w, &n, under, deadline);
@@ -547,7 +567,7 @@ unlock:
 }
 
 /* @tag: NULL, or the receive's own; on success, the send's. */
-long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *tag,
+long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 		struct kgroup *under, s64 deadline)
 {
 	struct kchan_payload in kchan_uninitialized;
@@ -560,7 +580,7 @@ long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *
 		pop_ring(c, &in);
 		received_one(c);
 	} else {
-		r = recv_slow(c, room, &in, under, deadline);
+		r = recv_slow(c, room, dst->nfds, &in, under, deadline);
 		if (r < 0)
 			return r;
 	}
@@ -594,16 +614,17 @@ long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 		in.len = len;
 		in.pkt = NULL;
 		r = fatal_signal_pending(current) ? -EINTR : -EFAULT;
-		put_back(c, &in);
+		kchan_put_back(c, &in);
 		return r;
 	}
 	in.tag = 0;
 	in.pkt = NULL;
-	r = recv_slow(c, room, &in, NULL, deadline);
+	r = recv_slow(c, room, 0, &in, NULL, deadline);
 	if (r < 0)
 		return r;
 	dst.buf = buf;
 	dst.iter = NULL;
+	dst.nfds = 0;
 	return kchan_deliver(c, &in, &dst);
 }
 
@@ -715,11 +736,13 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 
 	if (msg_max > READ_ONCE(kchan_msg_max) || capacity > READ_ONCE(kchan_max_capacity))
 		return ERR_PTR(-EINVAL);
-	if (flags & ~KCHAN_DROPS ||
-	    flags == KCHAN_DROPS || (flags && !capacity))
+	if (flags & ~KCHAN_MAKE_FLAGS ||
+	    (flags & KCHAN_DROPS) == KCHAN_DROPS || (flags & KCHAN_DROPS && !capacity))
 		return ERR_PTR(-EINVAL);
-	if (msg_max > KCHAN_INLINE)
+	if (msg_max > KCHAN_INLINE || flags & KCHAN_FDS)
 		big = (sizeof(struct kchan_pkt) + (size_t)msg_max) * capacity;
+	if (flags & KCHAN_FDS)
+		big += offsetof(struct kchan_files, file[KCHAN_MAX_FDS]) * (size_t)capacity;
 	bytes = sizeof(*c) + ring + big;
 
 	c = kzalloc(sizeof(*c), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
@@ -782,13 +805,15 @@ static u64 count_refs(struct kchan *c, int side, int own)
 /* @own: the side whose file the asking call holds, or -1. */
 void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info)
 {
+	u32 nfds;
+
 	memset(info, 0, sizeof(*info));
 	info->id = c->id;
 	info->msg_max = c->msg_max;
 	info->capacity = c->capacity;
 	spin_lock(&c->lock);
 	info->len = c->len;
-	info->next_len = c->len ? head_len(c) : 0;
+	info->next_len = c->len ? head_len(c, &nfds) : 0;
 	info->senders = count_refs(c, KCHAN_SIDE_TX, own);
 	info->receivers = count_refs(c, KCHAN_SIDE_RX, own);
 	info->parked_senders = c->sendq.n;

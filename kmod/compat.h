@@ -3,6 +3,7 @@
 #ifndef KCHAN_COMPAT_H
 #define KCHAN_COMPAT_H
 
+#include <linux/file.h>
 #include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/nsproxy.h>
@@ -52,6 +53,15 @@ static inline s64 kchan_deadline_to_user(ktime_t host)
 	return user;
 #else
 	return host;
+#endif
+}
+
+static inline int kchan_receive_fd(struct file *file, unsigned int flags)
+{
+#ifdef KCHAN_HAVE_RECEIVE_FD_USER
+	return receive_fd(file, flags);
+#else
+	return receive_fd(file, NULL, flags);
 #endif
 }
 

@@ -10,8 +10,16 @@
 #include "group.h"
 
 static const struct file_operations handle_fops;
+static const struct super_block *anon_sb;
 
-static int side_of(struct file *file)
+/* The file system of anonymous files, known once there are channels. */
+const struct super_block *kchan_anon_sb(void)
+{
+	return READ_ONCE(anon_sb);
+}
+
+/* Which end, or -1. */
+int kchan_side_of(struct file *file)
 {
 	if (file->f_op == &kchan_rx_fops)
 		return KCHAN_SIDE_RX;
@@ -20,7 +28,8 @@ static int side_of(struct file *file)
 
 bool kchan_is_ours(struct file *file)
 {
-	return side_of(file) >= 0 || kgroup_is(file) || file->f_op == &handle_fops;
+	return kchan_side_of(file) >= 0 || kgroup_is(file) || file->f_op == &handle_fops ||
+	       file->f_op == &kchan_armed_fops;
 }
 
 /* The channel behind @fd, referenced, if it is that end of one. */
@@ -31,7 +40,7 @@ struct kchan *kchan_from_fd(int fd, int side)
 
 	if (!file)
 		return ERR_PTR(-EBADF);
-	if (side_of(file) == side) {
+	if (kchan_side_of(file) == side) {
 		c = file->private_data;
 		kref_get(&c->ref);
 	} else {
@@ -48,10 +57,12 @@ int kchan_kind(int fd)
 
 	if (!file)
 		return -EBADF;
-	if (side_of(file) >= 0)
-		kind = side_of(file) == KCHAN_SIDE_RX ? KCHAN_RX : KCHAN_TX;
+	if (kchan_side_of(file) >= 0)
+		kind = kchan_side_of(file) == KCHAN_SIDE_RX ? KCHAN_RX : KCHAN_TX;
 	else if (kgroup_is(file))
 		kind = file->f_op == &kgroup_fops ? KCHAN_GROUP : KCHAN_WATCH;
+	else if (file->f_op == &kchan_armed_fops)
+		kind = KCHAN_ARMED;
 	fput(file);
 	return kind;
 }
@@ -166,7 +177,7 @@ static long do_info(struct kchan *c, int side, unsigned long arg)
 static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
 {
 	struct kchan *c = file->private_data;
-	int side = side_of(file);
+	int side = kchan_side_of(file);
 
 	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
 		return -ENOTTY;
@@ -175,8 +186,14 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bo
 		return side == KCHAN_SIDE_TX ? do_send(c, cmd, arg) : -EBADF;
 	case _IOC_NR(KCHAN_IOC_RECV):
 		return side == KCHAN_SIDE_RX ? do_recv(c, cmd, arg) : -EBADF;
+	case _IOC_NR(KCHAN_IOC_SENDM):
+		return side == KCHAN_SIDE_TX ? kchan_batch(c, side, cmd, arg, compat) : -EBADF;
+	case _IOC_NR(KCHAN_IOC_RECVM):
+		return side == KCHAN_SIDE_RX ? kchan_batch(c, side, cmd, arg, compat) : -EBADF;
 	case _IOC_NR(KCHAN_IOC_SELECT):
 		return kchan_select(cmd, arg, false, compat);
+	case _IOC_NR(KCHAN_IOC_ARM):
+		return kchan_arm(cmd, arg, compat);
 	case _IOC_NR(KCHAN_IOC_SHUT):
 		return do_shut(c, side, cmd, arg);
 	case _IOC_NR(KCHAN_IOC_INFO):
@@ -288,41 +305,39 @@ static ssize_t kchan_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return r < 0 ? r : len;
 }
 
-static __poll_t rx_poll(struct file *file, poll_table *pt)
+__poll_t kchan_poll(struct kchan *c, int side, struct file *file, poll_table *pt)
 {
-	struct kchan *c = file->private_data;
+	bool rx = side == KCHAN_SIDE_RX;
 	__poll_t mask = 0;
 
-	poll_wait(file, &c->rx_poll, pt);
+	poll_wait(file, rx ? &c->rx_poll : &c->tx_poll, pt);
 	spin_lock(&c->lock);
-	if (c->len || kchan_pending(&c->sendq))
-		mask = EPOLLIN | EPOLLRDNORM;
-	else if (c->shut)
-		mask = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP;
+	if (rx) {
+		if (c->len || kchan_pending(&c->sendq))
+			mask = EPOLLIN | EPOLLRDNORM;
+		else if (c->shut)
+			mask = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP;
+	} else {
+		if (c->shut)
+			mask = EPOLLOUT | EPOLLWRNORM | EPOLLERR;
+		else if (c->len < c->capacity || c->flags & KCHAN_DROPS ||
+			 kchan_pending(&c->recvq))
+			mask = EPOLLOUT | EPOLLWRNORM;
+	}
 	spin_unlock(&c->lock);
 	return mask;
 }
 
-static __poll_t tx_poll(struct file *file, poll_table *pt)
+static __poll_t end_poll(struct file *file, poll_table *pt)
 {
-	struct kchan *c = file->private_data;
-	__poll_t mask = 0;
-
-	poll_wait(file, &c->tx_poll, pt);
-	spin_lock(&c->lock);
-	if (c->shut)
-		mask = EPOLLOUT | EPOLLWRNORM | EPOLLERR;
-	else if (c->len < c->capacity || c->flags & KCHAN_DROPS || kchan_pending(&c->recvq))
-		mask = EPOLLOUT | EPOLLWRNORM;
-	spin_unlock(&c->lock);
-	return mask;
+	return kchan_poll(file->private_data, kchan_side_of(file), file, pt);
 }
 
 static int kchan_release(struct inode *inode, struct file *file)
 {
 	struct kchan *c = file->private_data;
 
-	kchan_end(c, side_of(file));
+	kchan_end(c, kchan_side_of(file));
 	kchan_put(c);
 	return 0;
 }
@@ -333,7 +348,7 @@ static void kchan_show_fdinfo(struct seq_file *m, struct file *file)
 	struct kchan_info i;
 
 	kchan_fill_info(c, -1, &i);
-	seq_printf(m, "kchan-role:\t%s\n", side_of(file) == KCHAN_SIDE_RX ? "rx" : "tx");
+	seq_printf(m, "kchan-role:\t%s\n", kchan_side_of(file) == KCHAN_SIDE_RX ? "rx" : "tx");
 	seq_printf(m, "kchan-id:\t%llu\nkchan-msg-max:\t%llu\nkchan-capacity:\t%llu\n",
 		   i.id, i.msg_max, i.capacity);
 	seq_printf(m, "kchan-len:\t%llu\nkchan-next-len:\t%llu\n", i.len, i.next_len);
@@ -350,7 +365,8 @@ const struct file_operations kchan_rx_fops = {
 	.owner = THIS_MODULE,
 	.release = kchan_release,
 	.read_iter = kchan_read_iter,
-	.poll = rx_poll,
+	.poll = end_poll,
+	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = rx_ioctl,
 #ifdef CONFIG_COMPAT
 	.compat_ioctl = rx_compat_ioctl,
@@ -362,7 +378,8 @@ const struct file_operations kchan_tx_fops = {
 	.owner = THIS_MODULE,
 	.release = kchan_release,
 	.write_iter = kchan_write_iter,
-	.poll = tx_poll,
+	.poll = end_poll,
+	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = tx_ioctl,
 #ifdef CONFIG_COMPAT
 	.compat_ioctl = tx_compat_ioctl,
@@ -375,7 +392,7 @@ static long handle_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 {
 	if (_IOC_TYPE(cmd) == KCHAN_MAGIC && _IOC_NR(cmd) == _IOC_NR(KCHAN_IOC_SELECT))
 		return kchan_select(cmd, arg, true, compat);
-	return -ENOTTY;
+	return kchan_knows(cmd) ? -EBADF : -ENOTTY;
 }
 
 static long handle_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
@@ -415,6 +432,7 @@ static struct file *open_end(struct kchan *c, int side)
 	if (IS_ERR(file))
 		return file;
 	kref_get(&c->ref);
+	WRITE_ONCE(anon_sb, file_inode(file)->i_sb);
 	stream_open(file_inode(file), file);
 	file->f_mode |= FMODE_NOWAIT;
 	return file;

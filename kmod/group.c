@@ -5,7 +5,6 @@
 #include "group.h"
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
-static struct workqueue_struct *expire_wq;
 static struct kmem_cache *kgroup_cache;
 
 /* ---- lifetime ---- */
@@ -63,7 +62,7 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 {
 	struct kgroup *g = container_of(timer, struct kgroup, timer);
 
-	queue_work(expire_wq, &g->expire);
+	queue_work(kchan_wq, &g->expire);
 	return HRTIMER_NORESTART;
 }
 
@@ -160,8 +159,7 @@ static bool complete_one(struct kgroup_node *n, int state, int res, struct kchan
 	chosen = w->state == KCHAN_PENDING;
 	if (chosen) {
 		w->res = res;
-		get_task_struct(w->task);
-		wk->task[wk->n++] = w->task;
+		kchan_wake_add(wk, w);	/* there is room: all callers see to it */
 		smp_store_release(&w->state, state);	/* pairs with kchan_sleep() */
 	}
 	spin_unlock(&w->lock);
@@ -181,7 +179,7 @@ static void complete_queue(struct kgroup *g, struct list_head *q, int state, int
 			complete_one(list_first_entry(q, struct kgroup_node, list), state, res, &wk);
 		more = !list_empty(q);
 		spin_unlock(&g->lock);
-		kchan_wake_tasks(&wk);
+		kchan_wake_all(&wk);
 		cond_resched();
 	} while (more);
 }
@@ -324,13 +322,11 @@ static void count_out(struct kgroup *g, int err)
 	while (none && !list_empty(&g->idlers)) {
 		complete_one(list_first_entry(&g->idlers, struct kgroup_node, list),
 			 KCHAN_DONE, 0, &wk);
-		if (wk.n == KCHAN_WAKES) {
-			kchan_wake_tasks(&wk);
-			wk.n = 0;
-		}
+		if (wk.n == KCHAN_WAKES)
+			kchan_wake_all(&wk);
 	}
 	spin_unlock(&g->lock);
-	kchan_wake_tasks(&wk);
+	kchan_wake_all(&wk);
 	if (none)
 		wake_up_interruptible_poll(&g->poll, EPOLLOUT | EPOLLWRNORM);
 }
@@ -520,17 +516,10 @@ void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
 int kgroup_init(void)
 {
 	kgroup_cache = KMEM_CACHE(kgroup, SLAB_ACCOUNT);
-	if (!kgroup_cache)
-		return -ENOMEM;
-	expire_wq = alloc_workqueue("kchan", WQ_UNBOUND, 0);
-	if (!expire_wq)
-		kmem_cache_destroy(kgroup_cache);
-	return expire_wq ? 0 : -ENOMEM;
+	return kgroup_cache ? 0 : -ENOMEM;
 }
 
-/* Timers hold no module reference: what they have queued ends here. */
 void kgroup_exit(void)
 {
-	destroy_workqueue(expire_wq);
 	kmem_cache_destroy(kgroup_cache);
 }

@@ -244,6 +244,8 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, 
 		return do_value(g, false, cmd, arg);
 	case _IOC_NR(KCHAN_IOC_SELECT):
 		return kchan_select(cmd, arg, false, compat);
+	case _IOC_NR(KCHAN_IOC_ARM):
+		return kchan_arm(cmd, arg, compat);
 	case _IOC_NR(KCHAN_IOC_FEATURES):
 		return kchan_features(arg);
 	}
@@ -275,9 +277,8 @@ static long kgroup_compat_ioctl(struct file *file, unsigned int cmd, unsigned lo
 }
 #endif
 
-static __poll_t kgroup_poll(struct file *file, poll_table *pt)
+__poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt)
 {
-	struct kgroup *g = file->private_data;
 	__poll_t mask = 0;
 
 	poll_wait(file, &g->poll, pt);
@@ -288,6 +289,11 @@ static __poll_t kgroup_poll(struct file *file, poll_table *pt)
 		mask |= EPOLLOUT | EPOLLWRNORM;
 	spin_unlock(&g->lock);
 	return mask;
+}
+
+static __poll_t group_poll(struct file *file, poll_table *pt)
+{
+	return kgroup_poll(file->private_data, file, pt);
 }
 
 static int owner_release(struct inode *inode, struct file *file)
@@ -333,7 +339,8 @@ static void kgroup_show_fdinfo(struct seq_file *m, struct file *file)
 const struct file_operations kgroup_fops = {
 	.owner = THIS_MODULE,
 	.release = owner_release,
-	.poll = kgroup_poll,
+	.poll = group_poll,
+	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = kgroup_ioctl,
 #ifdef CONFIG_COMPAT
 	.compat_ioctl = kgroup_compat_ioctl,
@@ -344,7 +351,8 @@ const struct file_operations kgroup_fops = {
 const struct file_operations kgroup_watch_fops = {
 	.owner = THIS_MODULE,
 	.release = watch_release,
-	.poll = kgroup_poll,
+	.poll = group_poll,
+	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = kgroup_ioctl,
 #ifdef CONFIG_COMPAT
 	.compat_ioctl = kgroup_compat_ioctl,

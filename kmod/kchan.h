@@ -7,10 +7,11 @@
  * the channel, and ->release of a file ends its side. A waiting call holds the
  * channel, never a file: the last close elsewhere acts at once.
  *
- * A waiter (struct kchan_waiter) is one waiting call, on its caller's stack. It
- * is queued by nodes, one a case: a *single* waiter has one node, a select one
- * for each case. Peers reach a waiter only through a node under its channel's
- * lock, so a waiter may go once all its nodes are unlinked.
+ * A waiter (struct kchan_waiter) is one waiting call, on its caller's stack, or
+ * one that nobody sleeps for: an armed select, a command of io_uring. It is
+ * queued by nodes, one a case: a *single* waiter has one node, a select one for
+ * each case. Peers reach a waiter only through a node under its channel's lock,
+ * so a waiter may go once all its nodes are unlinked.
  *
  * States of a waiter: PENDING -> DONE (a peer chose it; result in place), or
  * PENDING -> ABORTED (its owner gave up, or the group it runs under ended), or
@@ -21,6 +22,14 @@
  *     unlinked.
  *   others: the state is protected by waiter->lock, and the owner always
  *     unlinks under each channel's and group's lock before it reads the result.
+ *
+ * Who makes a waiter without a task DONE or ABORTED takes a reference under the
+ * lock that decides it, and calls ->done() once after all locks are dropped:
+ * nobody else does. Sleeping selects that poll foreign files have a third way to
+ * wake: a poll wait queue sets ->poked, from any context, and the owner looks.
+ *
+ * Descriptors in a message are files, held by the message's packet. Receiving
+ * ends never travel, so a queue dies with its last receiver.
  *
  * Lock order: kchan.lock -> kchan_waiter.lock (lower address) ->
  * kchan_waiter.lock (higher). Never two kchan.locks. Nothing takes them from
@@ -64,6 +73,8 @@
 /* The sizes structures had when they were first published. */
 #define KCHAN_XFER_V1		32
 #define KCHAN_SELECT_V1		32
+#define KCHAN_ARM_V1		24
+#define KCHAN_BATCH_V1		40
 #define KCHAN_INFO_V1		112
 #define KCHAN_FEATURES_V1	48
 #define KCHAN_GROUP_INFO_V1	200
@@ -80,12 +91,21 @@ struct kchan_user {
 	atomic_long_t bytes;
 	atomic_long_t chans;
 	atomic_long_t groups;
+	atomic_long_t files;		/* in messages under way */
 };
 
-/* A message too large for a slot, or one put back. */
+/* files.c: the descriptors of a message. */
+struct kchan_files {
+	struct kchan_user *user;	/* who sent them */
+	u32 n;
+	struct file *file[];
+};
+
+/* A message too large for a slot, one with descriptors, or one put back. */
 struct kchan_pkt {
 	struct list_head list;		/* kchan.lock, while put back */
 	struct kchan_user *user;	/* charged to, until buffered or handed over */
+	struct kchan_files *files;	/* or NULL */
 	u32 len;
 	u32 tag;
 	u8 data[];
@@ -105,7 +125,12 @@ struct kchan_payload {
 	};
 };
 
-/* @tag: of the message, or of the receive that emptied the slot. */
+#define KCHAN_HAS_FILES	(1U << 31)
+
+/*
+ * @len: with KCHAN_HAS_FILES, so that none of the short ways takes the message.
+ * @tag: of the message, or of the receive that emptied the slot.
+ */
 struct kchan_slot {
 	u32 len;
 	u32 tag;
@@ -122,10 +147,14 @@ struct kchan_waiter {
 	int state;
 	bool single;			/* see above */
 	bool queued;			/* owner only: some node may be linked */
+	bool poked;			/* a file polled may be ready */
 	u32 fired;			/* written by who makes it DONE */
 	int res;
-	struct task_struct *task;
+	struct task_struct *task;	/* NULL: nobody sleeps; the rest is in use */
 	struct kchan_payload *in;	/* for what a receive gets */
+	struct kchan_waiter *next;	/* of struct kchan_wake */
+	void (*done)(struct kchan_waiter *w);	/* puts the reference */
+	refcount_t ref;
 };
 
 /* FIFO; some nodes in it may be stale, their waiters chosen elsewhere. */
@@ -139,6 +168,7 @@ struct kchan_node {
 	struct kchan_queue *queue;
 	struct kchan_waiter *waiter;
 	u32 idx;			/* which case */
+	u32 fd_room;			/* receive: descriptors it has room for */
 	size_t room;			/* receive: its buffer's size */
 	struct kchan_payload *out;	/* send: the message */
 };
@@ -171,26 +201,36 @@ struct kchan {
 
 /* What is to be done once kchan.lock is dropped. */
 struct kchan_wake {
-	unsigned int n;
+	unsigned int n;			/* of task and async together */
+	unsigned int tasks;
 	bool drained;			/* a shut channel's last message went */
 	struct kchan_pkt *drop;
+	struct kchan_waiter *async;
 	struct task_struct *task[KCHAN_WAKES];
 };
 
 static inline void kchan_wake_init(struct kchan_wake *wk)
 {
 	wk->n = 0;
+	wk->tasks = 0;
 	wk->drained = false;
 	wk->drop = NULL;
+	wk->async = NULL;
 }
 
-/* The other side of a transfer in user memory: @buf, or @iter. */
+/*
+ * The other side of a transfer in user memory: @buf, or @iter. @fds: room for
+ * @nfds descriptors; of a receive, in the end those that came.
+ */
 struct kchan_mem {
 	void __user *buf;
 	struct iov_iter *iter;
+	int __user *fds;
+	u32 nfds;
 };
 
 #define KCHAN_DROPS		(KCHAN_DROP_NEW | KCHAN_DROP_OLD)
+#define KCHAN_MAKE_FLAGS	(KCHAN_DROPS | KCHAN_FDS)
 #define KCHAN_GROUP_FLAGS	(KCHAN_FAIL_FAST | KCHAN_FIRST_EXIT | KCHAN_DETACHED)
 
 struct kgroup;
@@ -200,6 +240,7 @@ struct kgroup_node;
 extern unsigned int kchan_msg_max, kchan_max_capacity;
 extern unsigned int kchan_max_user_chans, kchan_max_user_groups, kchan_max_group_depth;
 extern unsigned long kchan_max_user_bytes;
+extern struct workqueue_struct *kchan_wq;
 int kchan_answer(const void *v, size_t known, size_t oldest, unsigned long arg);
 int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned long arg);
 int kchan_features(unsigned long arg);
@@ -214,13 +255,25 @@ int kchan_charge_chan(struct kchan_user *u);
 void kchan_uncharge_chan(struct kchan_user *u);
 int kchan_charge_group(struct kchan_user *u);
 void kchan_uncharge_group(struct kchan_user *u);
+int kchan_charge_files(struct kchan_user *u, unsigned int n);
+void kchan_uncharge_files(struct kchan_user *u, unsigned int n);
 
 /* msg.c */
 int kchan_load(struct kchan_payload *p, const struct kchan_mem *src, size_t len);
-int kchan_store(const struct kchan_payload *p, const struct kchan_mem *dst);
+int kchan_store(const struct kchan_payload *p, struct kchan_mem *dst);
 struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p);
 void kchan_pkt_free(struct kchan_pkt *pkt);
 void kchan_pkt_uncharge(struct kchan_pkt *pkt);
+
+/* files.c */
+struct kchan_files *kchan_files_load(const int __user *fds, u32 n);
+int kchan_files_store(const struct kchan_files *f, int __user *fds);
+void kchan_files_free(struct kchan_files *f);
+
+static inline u32 kchan_nfds(const struct kchan_pkt *pkt)
+{
+	return pkt && pkt->files ? pkt->files->n : 0;
+}
 
 static inline void kchan_drop(struct kchan_payload *p)
 {
@@ -254,7 +307,9 @@ void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
 		    struct kchan_wake *wk);
 bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk);
 void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out);
-void kchan_wake_tasks(struct kchan_wake *wk);
+struct task_struct *kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w);
+void kchan_wake_all(struct kchan_wake *wk);
+bool kchan_abort(struct kchan_waiter *w, int res);
 int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under);
 int kchan_settle(struct kchan_waiter *w, int err);
 int kchan_late(s64 deadline);
@@ -267,11 +322,12 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags);
 void kchan_put(struct kchan *c);
 int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 		   struct kchan_waiter *self, struct kchan_wake *wk);
-int kchan_try_recv(struct kchan *c, size_t room, struct kchan_payload *out,
+int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_payload *out,
 		   struct kchan_waiter *self, struct kchan_wake *wk);
-int kchan_deliver(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *dst);
+int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *dst);
+void kchan_put_back(struct kchan *c, struct kchan_payload *p);
 long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline);
-long kchan_recv(struct kchan *c, size_t room, const struct kchan_mem *dst, u32 *tag,
+long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 		struct kgroup *under, s64 deadline);
 long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 deadline);
 long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline);
@@ -284,8 +340,11 @@ extern const struct file_operations kchan_rx_fops, kchan_tx_fops;
 int kchan_make_fds(struct kchan_make *m, struct kchan_make __user *um);
 int kchan_handle_fd(void);
 int kchan_kind(int fd);
+int kchan_side_of(struct file *file);
+const struct super_block *kchan_anon_sb(void);
 struct kchan *kchan_from_fd(int fd, int side);
 bool kchan_is_ours(struct file *file);
+__poll_t kchan_poll(struct kchan *c, int side, struct file *file, poll_table *pt);
 
 /* group.c: what the calls on channels need of groups */
 struct kgroup *kgroup_get(struct kgroup *g);
@@ -301,9 +360,26 @@ extern const struct file_operations kgroup_fops, kgroup_watch_fops;
 struct kgroup *kgroup_under(int fd);
 bool kgroup_is(struct file *file);
 int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg);
+__poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt);
 
 /* select.c */
 long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat);
+
+/* arm.c */
+extern const struct file_operations kchan_armed_fops;
+struct kchan_armed;
+long kchan_arm(unsigned int cmd, unsigned long arg, bool compat);
+struct kchan_armed *kchan_armed_get(struct kchan_armed *a);
+void kchan_armed_put(struct kchan_armed *a);
+__poll_t kchan_armed_poll(struct kchan_armed *a, struct file *file, poll_table *pt);
+
+/* uring.c */
+struct io_uring_cmd;
+int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
+u64 kchan_uring_features(void);
+
+/* batch.c */
+long kchan_batch(struct kchan *c, int side, unsigned int cmd, unsigned long arg, bool compat);
 
 static inline bool kchan_shared_fds(void)
 {

@@ -99,12 +99,13 @@ int kchan_features(unsigned long arg)
 {
 	struct kchan_features f = {
 		.abi = KCHAN_ABI,
-		.make_flags = KCHAN_DROPS,
+		.make_flags = KCHAN_MAKE_FLAGS,
 		.select_flags = KCHAN_PRIO | KCHAN_MAY_HANDLE,
 		.max_cases = KCHAN_MAX_CASES,
 		.group_flags = KCHAN_GROUP_FLAGS,
 		.msg_max = READ_ONCE(kchan_msg_max),
 		.capacity_max = READ_ONCE(kchan_max_capacity),
+		.features = kchan_uring_features(),
 	};
 
 	return kchan_answer(&f, sizeof(f), KCHAN_FEATURES_V1, arg);
@@ -128,7 +129,7 @@ bool kchan_knows(unsigned int cmd)
 	unsigned int nr = _IOC_NR(cmd);
 
 	return _IOC_TYPE(cmd) == KCHAN_MAGIC &&
-	       (nr <= _IOC_NR(KCHAN_IOC_VALUE_GET) ||
+	       (nr <= _IOC_NR(KCHAN_IOC_FIRED) ||
 		(nr >= _IOC_NR(KCHAN_IOC_SEND_WAIT(0)) && nr <= _IOC_NR(KCHAN_IOC_RECV_NOW(0))));
 }
 
@@ -145,6 +146,8 @@ static long dev_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 		return kchan_kind((int)arg);
 	case _IOC_NR(KCHAN_IOC_SELECT):
 		return kchan_select(cmd, arg, true, compat);
+	case _IOC_NR(KCHAN_IOC_ARM):
+		return kchan_arm(cmd, arg, compat);
 	case _IOC_NR(KCHAN_IOC_GROUP):
 		return kgroup_make_fd(NULL, cmd, arg);
 	default:
@@ -166,6 +169,7 @@ static long dev_compat_ioctl(struct file *file, unsigned int cmd, unsigned long 
 
 static const struct file_operations dev_fops = {
 	.owner = THIS_MODULE,
+	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = dev_ioctl,
 #ifdef CONFIG_COMPAT
 	.compat_ioctl = dev_compat_ioctl,
@@ -179,22 +183,33 @@ static struct miscdevice dev = {
 	.fops = &dev_fops,
 };
 
+struct workqueue_struct *kchan_wq;
+
 static int __init kchan_init(void)
 {
-	int err = kgroup_init();
+	int err = -ENOMEM;
 
-	if (err)
+	kchan_wq = alloc_workqueue("kchan", WQ_UNBOUND, 0);
+	if (!kchan_wq)
 		return err;
-	err = misc_register(&dev);
+	err = kgroup_init();
 	if (err)
-		kgroup_exit();
+		goto destroy;
+	err = misc_register(&dev);
+	if (!err)
+		return 0;
+	kgroup_exit();
+destroy:
+	destroy_workqueue(kchan_wq);
 	return err;
 }
 module_init(kchan_init);
 
+/* Timers hold no module reference: what they have queued ends here. */
 static void __exit kchan_exit(void)
 {
 	misc_deregister(&dev);
+	destroy_workqueue(kchan_wq);
 	kgroup_exit();
 }
 module_exit(kchan_exit);

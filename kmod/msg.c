@@ -24,6 +24,7 @@ void kchan_pkt_free(struct kchan_pkt *pkt)
 	if (!pkt)
 		return;
 	kchan_pkt_uncharge(pkt);
+	kchan_files_free(pkt->files);
 	kvfree(pkt);
 }
 
@@ -43,6 +44,7 @@ static int pkt_alloc(struct kchan_payload *p, size_t len)
 	if (!pkt)
 		goto uncharge;
 	pkt->user = u;
+	pkt->files = NULL;
 	pkt->len = len;
 	p->pkt = pkt;
 	return 0;
@@ -62,6 +64,7 @@ struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p)
 	if (!pkt) {
 		pkt = kmalloc(struct_size(pkt, data, p->len), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 		pkt->user = NULL;
+		pkt->files = NULL;
 		pkt->len = p->len;
 		memcpy(pkt->data, p->data, p->len);
 		p->pkt = pkt;
@@ -70,39 +73,68 @@ struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p)
 	return pkt;
 }
 
+/* The same where the short way does not do: large, scattered, or with descriptors. */
+static noinline int load_long(struct kchan_payload *p, const struct kchan_mem *src, size_t len)
+{
+	struct kchan_files *files = NULL;
+	int err = 0;
+
+	if (len > KCHAN_INLINE || src->nfds)
+		err = pkt_alloc(p, len);
+	if (err)
+		return err;
+	if (src->iter ? copy_from_iter(payload_data(p), len, src->iter) != len :
+			copy_from_user(payload_data(p), src->buf, len) != 0) {
+		err = -EFAULT;
+	} else if (src->nfds) {
+		files = kchan_files_load(src->fds, src->nfds);
+		err = PTR_ERR_OR_ZERO(files);
+		if (!err)
+			p->pkt->files = files;
+	}
+	if (err)
+		kchan_drop(p);
+	return err;
+}
+
 /* Copy a message in. The caller has checked msg_max and set the tag. */
 int kchan_load(struct kchan_payload *p, const struct kchan_mem *src, size_t len)
 {
-	bool ok;
-
 	p->pkt = NULL;
 	p->len = len;
-	if (likely(len <= KCHAN_INLINE && !src->iter))
+	if (likely(len <= KCHAN_INLINE && !src->iter && !src->nfds))
 		return copy_short_in(p->data, src->buf, len) ? 0 : -EFAULT;
-	if (len > KCHAN_INLINE) {
-		int err = pkt_alloc(p, len);
-
-		if (err)
-			return err;
-	}
-	if (src->iter)
-		ok = copy_from_iter(payload_data(p), len, src->iter) == len;
-	else
-		ok = !copy_from_user(payload_data(p), src->buf, len);
-	if (ok)
-		return 0;
-	kchan_drop(p);
-	return -EFAULT;
+	return load_long(p, src, len);
 }
 
-/* Copy a message out. */
-int kchan_store(const struct kchan_payload *p, const struct kchan_mem *dst)
+static int store_files(const struct kchan_files *f, struct kchan_mem *dst)
+{
+	int err = kchan_files_store(f, dst->fds);
+
+	if (!err)
+		dst->nfds = f->n;
+	return err;
+}
+
+/*
+ * Copy a message out, its descriptors last: only they can be seen by others. The
+ * caller has seen to it that there is room for both.
+ */
+int kchan_store(const struct kchan_payload *p, struct kchan_mem *dst)
 {
 	const u8 *data = p->pkt ? p->pkt->data : p->data;
 
-	if (dst->iter)
-		return copy_to_iter(data, p->len, dst->iter) == p->len ? 0 : -EFAULT;
-	if (!p->pkt)
-		return copy_short_out(dst->buf, p->data, p->len) ? 0 : -EFAULT;
-	return copy_to_user(dst->buf, data, p->len) ? -EFAULT : 0;
+	if (dst->iter) {
+		if (copy_to_iter(data, p->len, dst->iter) != p->len)
+			return -EFAULT;
+	} else if (!p->pkt) {
+		if (!copy_short_out(dst->buf, p->data, p->len))
+			return -EFAULT;
+	} else if (copy_to_user(dst->buf, data, p->len)) {
+		return -EFAULT;
+	}
+	if (unlikely(p->pkt && p->pkt->files))
+		return store_files(p->pkt->files, dst);
+	dst->nfds = 0;
+	return 0;
 }

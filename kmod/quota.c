@@ -100,3 +100,14 @@ void kchan_uncharge_group(struct kchan_user *u)
 {
 	atomic_long_dec(&u->groups);
 }
+
+/* Descriptors in messages under way, as AF_UNIX counts them. */
+int kchan_charge_files(struct kchan_user *u, unsigned int n)
+{
+	return charge(&u->files, n, rlimit(RLIMIT_NOFILE));
+}
+
+void kchan_uncharge_files(struct kchan_user *u, unsigned int n)
+{
+	atomic_long_sub(n, &u->files);
+}

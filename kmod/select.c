@@ -7,173 +7,11 @@
  * if no channel's seq has risen since its probe: then at the instant of the
  * last probe nothing was ready. Else queue on each channel, trying again under
  * its lock, until a peer has chosen this select; sleep; unlink everywhere.
+ *
+ * A file that is polled is asked in its turn. It has no lock of ours: it is done
+ * if it is ready when asked and nobody has chosen this select by then.
  */
-#include <linux/compat.h>
-#include <linux/mm.h>
-#include <linux/random.h>
-
-#include "group.h"
-
-struct sel_case {
-	struct kchan *c;		/* NULL: out */
-	int op;
-	int broken;			/* a send that can only fail: its error */
-	u64 seq;
-	struct kchan_node node;
-	void __user *buf;
-	struct kchan_payload *out;	/* send */
-	u32 order;			/* of the case tried at this place */
-};
-
-struct sel {
-	struct kchan_waiter w;
-	struct kchan_payload in;
-	struct sel_case *cs;
-	unsigned int n;
-	struct kchan_payload *outs;
-	bool compat;
-	bool prio;
-	u32 tag;			/* out: the peer's */
-	u64 rnd;
-	void __user *ucases;
-};
-
-#ifdef CONFIG_COMPAT
-struct compat_kchan_case {
-	s32 fd, op;
-	u32 events, revents;
-	compat_uptr_t buf;
-	compat_size_t len;
-	compat_uptr_t fds;
-	u32 nfds;
-	s32 res;
-};
-#endif
-
-static size_t case_size(struct sel *s)
-{
-#ifdef CONFIG_COMPAT
-	if (s->compat)
-		return sizeof(struct compat_kchan_case);
-#endif
-	return sizeof(struct kchan_case);
-}
-
-static int get_case(struct sel *s, unsigned int i, struct kchan_case *k)
-{
-	void __user *u = s->ucases + i * case_size(s);
-
-#ifdef CONFIG_COMPAT
-	if (s->compat) {
-		struct compat_kchan_case ck;
-
-		if (copy_from_user(&ck, u, sizeof(ck)))
-			return -EFAULT;
-		*k = (struct kchan_case) {
-			.fd = ck.fd, .op = ck.op,
-			.events = ck.events, .revents = ck.revents,
-			.msg = { (void __force *)compat_ptr(ck.buf), ck.len,
-				 (void __force *)compat_ptr(ck.fds), ck.nfds, ck.res },
-		};
-		return 0;
-	}
-#endif
-	return copy_from_user(k, u, sizeof(*k)) ? -EFAULT : 0;
-}
-
-static int put_res(struct sel *s, unsigned int i, int res)
-{
-	void __user *u = s->ucases + i * case_size(s);
-
-#ifdef CONFIG_COMPAT
-	if (s->compat)
-		return put_user(res, &((struct compat_kchan_case __user *)u)->res);
-#endif
-	return put_user(res, &((struct kchan_case __user *)u)->msg.res);
-}
-
-static int put_len(struct sel *s, unsigned int i, u32 len)
-{
-	void __user *u = s->ucases + i * case_size(s);
-
-#ifdef CONFIG_COMPAT
-	if (s->compat) {
-		struct compat_kchan_case __user *ck = u;
-
-		return put_user(len, &ck->len) | put_user(0, &ck->nfds);
-	}
-#endif
-	return put_user((__kernel_size_t)len, &((struct kchan_case __user *)u)->msg.len) |
-	       put_user(0, &((struct kchan_case __user *)u)->msg.nfds);
-}
-
-/* Payloads are copied in before anything else happens. */
-static int load_send(struct sel_case *k, const struct kchan_msg *m, u32 tag)
-{
-	struct kchan_mem src = {};
-
-	if (m->nfds)
-		return m->nfds > 16 ? -EINVAL : -EPERM;
-	if (m->len > k->c->msg_max)
-		return -EMSGSIZE;
-	src.buf = (void __force __user *)m->buf;
-	k->out->tag = tag;
-	return kchan_load(k->out, &src, m->len);
-}
-
-/* Check every case and take its channel before any payload is touched. */
-static int load_cases(struct sel *s)
-{
-	unsigned int i, sends = 0;
-	struct kchan_case k;
-	int err;
-
-	for (i = 0; i < s->n; i++) {
-		err = get_case(s, i, &k);
-		/* res can be stored, or nothing happens at all */
-		if (err || put_res(s, i, k.msg.res))
-			return -EFAULT;
-		if (k.op != KCHAN_SEND && k.op != KCHAN_RECV)
-			return -EINVAL;
-		if (k.fd == -1)
-			continue;
-		s->cs[i].c = kchan_from_fd(k.fd, k.op == KCHAN_SEND ?
-					   KCHAN_SIDE_TX : KCHAN_SIDE_RX);
-		if (IS_ERR(s->cs[i].c)) {
-			err = PTR_ERR(s->cs[i].c);
-			s->cs[i].c = NULL;
-			return err;
-		}
-		s->cs[i].op = k.op;
-		sends += k.op == KCHAN_SEND;
-	}
-	if (sends) {
-		s->outs = kvcalloc(sends, sizeof(*s->outs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-		if (!s->outs)
-			return -ENOMEM;
-	}
-	for (i = 0, sends = 0; i < s->n; i++) {
-		struct sel_case *sc = &s->cs[i];
-
-		if (!sc->c)
-			continue;
-		if (get_case(s, i, &k))
-			return -EFAULT;
-		sc->node.waiter = &s->w;
-		sc->node.idx = i;
-		INIT_LIST_HEAD(&sc->node.list);
-		sc->buf = (void __force __user *)k.msg.buf;
-		sc->node.room = min_t(size_t, k.msg.len, INT_MAX);
-		if (sc->op != KCHAN_SEND)
-			continue;
-		sc->out = sc->node.out = &s->outs[sends++];
-		err = load_send(sc, &k.msg, s->in.tag);
-		if (err == -ENOMEM || err == -EDQUOT)
-			return err;
-		sc->broken = err;
-	}
-	return 0;
-}
+#include "sel.h"
 
 static u32 below(struct sel *s, u32 n)
 {
@@ -196,10 +34,10 @@ static unsigned int pick(struct sel *s, unsigned int k)
 static int try_case(struct sel *s, struct sel_case *k, struct kchan_wake *wk)
 {
 	if (k->broken)
-		return k->broken;
+		return kchan_commit_self(&s->w) ? k->broken : KCHAN_GONE;
 	if (k->op == KCHAN_SEND)
 		return kchan_try_send(k->c, k->out, &s->w, wk);
-	return kchan_try_recv(k->c, k->node.room, &s->in, &s->w, wk);
+	return kchan_try_recv(k->c, &k->node, &s->in, &s->w, wk);
 }
 
 static void flush_case(struct sel_case *k, struct kchan_wake *wk, int res)
@@ -210,6 +48,13 @@ static void flush_case(struct sel_case *k, struct kchan_wake *wk, int res)
 		    k->op == KCHAN_RECV && res >= 0);
 }
 
+static bool found(struct sel *s, unsigned int i, int res)
+{
+	s->w.fired = i;
+	s->w.res = res;
+	return true;
+}
+
 /* One case: done (true, s->w has index and result), or not ready. */
 static bool probe(struct sel *s, unsigned int i)
 {
@@ -217,6 +62,8 @@ static bool probe(struct sel *s, unsigned int i)
 	struct kchan_wake wk;
 	int r;
 
+	if (k->target.obj)
+		return sel_sample(k) && found(s, i, 0);
 	kchan_wake_init(&wk);
 	spin_lock(&k->c->lock);
 	r = try_case(s, k, &wk);
@@ -225,9 +72,7 @@ static bool probe(struct sel *s, unsigned int i)
 	if (r == KCHAN_WAIT)
 		return false;
 	flush_case(k, &wk, r);
-	s->w.fired = i;
-	s->w.res = r;
-	return true;
+	return found(s, i, r);
 }
 
 /* Has anything risen since it was probed? */
@@ -242,15 +87,20 @@ static bool changed(struct sel *s)
 	return false;
 }
 
-/* 0: a case is done. KCHAN_WAIT: at one instant none was ready. */
-static int probe_all(struct sel *s, bool exact)
+static bool is_out(const struct sel_case *k)
+{
+	return !k->c && !k->target.obj;
+}
+
+/* 0: a case is done. KCHAN_WAIT: at one instant none was ready (if @exact). */
+int sel_probe(struct sel *s, bool exact)
 {
 	unsigned int k, i;
 
 	for (;;) {
 		for (k = 0; k < s->n; k++) {
 			i = pick(s, k);
-			if (s->cs[i].c && probe(s, i))
+			if (!is_out(&s->cs[i]) && probe(s, i))
 				return 0;
 		}
 		if (!exact || !changed(s))
@@ -262,53 +112,80 @@ static int probe_all(struct sel *s, bool exact)
 	}
 }
 
+/* Try a case once more, and park it: SEL_QUEUED if it is not ready. */
+static enum sel_how enqueue_one(struct sel *s, unsigned int i)
+{
+	struct sel_case *k = &s->cs[i];
+	struct kchan_wake wk;
+	int r;
+
+	kchan_wake_init(&wk);
+	spin_lock(&k->c->lock);
+	r = try_case(s, k, &wk);
+	if (r == KCHAN_WAIT) {
+		kchan_link(k->op == KCHAN_SEND ? &k->c->sendq : &k->c->recvq, &k->node);
+		k->c->seq++;
+	}
+	spin_unlock(&k->c->lock);
+	if (r == KCHAN_WAIT) {
+		kchan_flush(k->c, &wk, k->op == KCHAN_SEND, k->op == KCHAN_RECV);
+		return SEL_QUEUED;
+	}
+	flush_case(k, &wk, r == KCHAN_GONE ? -EAGAIN : r);
+	if (r == KCHAN_GONE)
+		return SEL_CHOSEN;
+	found(s, i, r);
+	return SEL_FOUND;
+}
+
+/* A polled case is ready: it is done unless a peer was first. */
+static enum sel_how commit_poll(struct sel *s, unsigned int i)
+{
+	if (!kchan_commit_self(&s->w))
+		return SEL_CHOSEN;
+	found(s, i, 0);
+	return SEL_FOUND;
+}
+
+static enum sel_how watch_one(struct sel *s, unsigned int i)
+{
+	int events = sel_watch(s, &s->cs[i]);
+
+	if (events < 0)
+		return SEL_FAILED;
+	return events ? commit_poll(s, i) : SEL_QUEUED;
+}
+
 /*
- * Queue on every channel (QUEUED), find a case ready on the way (FOUND), or find
- * that a peer, or the group's end, has chosen this select meanwhile (CHOSEN).
+ * Queue on every channel and file (SEL_QUEUED), find a case ready on the way
+ * (SEL_FOUND), or find that a peer, or the group's end, has chosen this select
+ * meanwhile (SEL_CHOSEN).
  */
-static enum { QUEUED, FOUND, CHOSEN } enqueue(struct sel *s)
+enum sel_how sel_enqueue(struct sel *s)
 {
 	unsigned int k, i;
+	enum sel_how how;
 
 	s->w.queued = true;
 	for (k = 0; k < s->n; k++) {
-		struct sel_case *sc;
-		struct kchan_wake wk;
-		int r;
-
 		i = pick(s, k);
-		sc = &s->cs[i];
-		if (!sc->c)
+		if (is_out(&s->cs[i]))
 			continue;
-		kchan_wake_init(&wk);
-		spin_lock(&sc->c->lock);
-		r = try_case(s, sc, &wk);
-		if (r == KCHAN_WAIT) {
-			kchan_link(sc->op == KCHAN_SEND ? &sc->c->sendq : &sc->c->recvq, &sc->node);
-			sc->c->seq++;
-		}
-		spin_unlock(&sc->c->lock);
-		if (r == KCHAN_WAIT) {
-			kchan_flush(sc->c, &wk, sc->op == KCHAN_SEND, sc->op == KCHAN_RECV);
-			if (smp_load_acquire(&s->w.state) == KCHAN_PENDING)
-				continue;
-			return CHOSEN;
-		}
-		flush_case(sc, &wk, r == KCHAN_GONE ? -EAGAIN : r);
-		if (r == KCHAN_GONE)
-			return CHOSEN;
-		s->w.fired = i;
-		s->w.res = r;
-		return FOUND;
+		how = s->cs[i].c ? enqueue_one(s, i) : watch_one(s, i);
+		if (how != SEL_QUEUED)
+			return how;
+		if (smp_load_acquire(&s->w.state) != KCHAN_PENDING)
+			return SEL_CHOSEN;
 	}
-	return QUEUED;
+	return SEL_QUEUED;
 }
 
 /* Afterwards no peer can reach this select: its results are final. */
-static void dequeue(struct sel *s)
+void sel_dequeue(struct sel *s)
 {
 	unsigned int i;
 
+	sel_unwatch(s);
 	for (i = 0; i < s->n; i++) {
 		struct sel_case *k = &s->cs[i];
 
@@ -320,6 +197,35 @@ static void dequeue(struct sel *s)
 	}
 }
 
+/* A polled file may be ready: ask them all, in random order. */
+static enum sel_how sample_all(struct sel *s)
+{
+	unsigned int k, i;
+
+	for (k = 0; k < s->n; k++) {
+		i = pick(s, k);
+		if (s->cs[i].target.obj && sel_sample(&s->cs[i]))
+			return commit_poll(s, i);
+	}
+	return SEL_QUEUED;
+}
+
+/* Until a case is done: 0, or why none was. */
+static int sleep_any(struct sel *s, struct kgroup *under, s64 deadline)
+{
+	int err;
+
+	for (;;) {
+		err = kchan_sleep(&s->w, deadline, under);
+		if (err || !s->polls || smp_load_acquire(&s->w.state) != KCHAN_PENDING)
+			return kchan_settle(&s->w, err);
+		WRITE_ONCE(s->w.poked, false);
+		smp_mb();	/* who pokes after this has made the file ready after we ask */
+		if (sample_all(s) == SEL_FOUND)
+			return 0;
+	}
+}
+
 static int wait_any(struct sel *s, struct kgroup *under, s64 deadline)
 {
 	struct kgroup_node un;
@@ -328,52 +234,66 @@ static int wait_any(struct sel *s, struct kgroup *under, s64 deadline)
 	if (err)
 		return err;
 
-	switch (enqueue(s)) {
-	case FOUND:	/* whatever the group has done since */
+	switch (sel_enqueue(s)) {
+	case SEL_FOUND:	/* whatever the group has done since */
 		break;
-	case QUEUED:
-		err = kchan_sleep(&s->w, deadline, under);
-		fallthrough;
-	case CHOSEN:
-		err = kchan_settle(&s->w, err);
+	case SEL_QUEUED:
+		err = sleep_any(s, under, deadline);
+		break;
+	case SEL_CHOSEN:
+		err = kchan_settle(&s->w, 0);
+		break;
+	case SEL_FAILED:
+		err = kchan_settle(&s->w, -ENOMEM);
 		break;
 	}
-	dequeue(s);
+	sel_dequeue(s);
 	if (under)
 		kgroup_detach(under, &un);
 	return err;
 }
 
-/* A case is done: store what came. Only what can't be stored is put back. */
-static int finish(struct sel *s)
+/* A receive is done: hand its message out. Only what can't be stored is put back. */
+int sel_deliver(struct sel *s, struct kchan_mem *dst)
+{
+	if (s->w.res < 0)
+		return s->w.res;
+	return kchan_deliver(s->cs[s->w.fired].c, &s->in, dst);
+}
+
+/* A case is done: store what came. */
+int sel_finish(struct sel *s)
 {
 	unsigned int i = s->w.fired;
 	struct sel_case *k = &s->cs[i];
 	int res = s->w.res;
 
-	s->tag = k->op == KCHAN_SEND ? k->out->tag : s->in.tag;
-	if (k->op == KCHAN_RECV && res >= 0) {
-		struct kchan_mem dst = { .buf = k->buf };
+	if (k->op == KCHAN_POLL)
+		sel_put_revents(s, i, k->revents);
+	if (k->op == KCHAN_RECV) {
+		struct kchan_mem dst = {
+			.buf = k->buf, .fds = k->fds, .nfds = k->node.fd_room,
+		};
 
-		res = kchan_deliver(k->c, &s->in, &dst);
+		res = sel_deliver(s, &dst);
 		if (res == -EINTR)
 			return res;
 		if (res >= 0)
-			put_len(s, i, res);
+			sel_put_len(s, i, res, dst.nfds);
 	}
-	put_res(s, i, res);
+	sel_put_res(s, i, res);
 	return i;
 }
 
 static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool on_handle)
 {
-	int r = load_cases(s);
+	int r = sel_load(s);
 
 	if (!r && under)
 		r = kgroup_error(under);
 	if (r)
 		return r;
-	r = probe_all(s, a->deadline != KCHAN_FOREVER);
+	r = sel_probe(s, a->deadline != KCHAN_FOREVER);
 	if (r == KCHAN_WAIT) {
 		r = kchan_late(a->deadline);
 		if (r)
@@ -387,15 +307,33 @@ static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool
 		}
 		r = wait_any(s, under, a->deadline);
 	}
-	return r ?: finish(s);
+	return r ?: sel_finish(s);
+}
+
+/* @on_handle: the descriptor the call is issued on may stay open. */
+long kchan_select_args(struct kchan_select *a, struct kgroup *under, bool on_handle,
+		       bool no_poll, bool compat)
+{
+	struct sel *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	long r = -ENOMEM;
+
+	if (s && sel_init(s, u64_to_user_ptr(a->cases), a->n, a->flags & KCHAN_PRIO, a->tag,
+			  compat)) {
+		s->no_poll = no_poll;
+		r = run(s, a, under, on_handle);
+		if (r >= 0 && r < a->n)
+			a->peer_tag = sel_peer_tag(s);
+		sel_destroy(s);
+	}
+	kfree(s);
+	return r;
 }
 
 long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat)
 {
+	struct kchan_select __user *ua = (struct kchan_select __user *)arg;
 	struct kchan_select a;
 	struct kgroup *under;
-	struct sel *s;
-	unsigned int i;
 	long r = kchan_args(&a, sizeof(a), KCHAN_SELECT_V1, cmd, arg);
 
 	if (r)
@@ -406,45 +344,11 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 	under = kgroup_under(a.under);
 	if (IS_ERR(under))
 		return PTR_ERR(under);
-	r = -ENOMEM;
-	s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!s)
-		goto put_under;
-	s->n = a.n;
-	s->cs = kvcalloc(max(a.n, 1U), sizeof(*s->cs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!s->cs)
-		goto free;
-	s->ucases = u64_to_user_ptr(a.cases);
-	s->compat = compat;
-	s->prio = a.flags & KCHAN_PRIO;
-	s->rnd = get_random_u64();
-	spin_lock_init(&s->w.lock);
-	s->w.task = current;
-	s->w.in = &s->in;
-	s->in.tag = a.tag;
-	for (i = 0; i < s->n; i++)
-		s->cs[i].order = i;
-
-	r = run(s, &a, under, on_handle);
-	if (r == KCHAN_USE_HANDLE &&
-	    put_user(a.handle, &((struct kchan_select __user *)arg)->handle))
+	r = kchan_select_args(&a, under, on_handle, false, compat);
+	if (r == KCHAN_USE_HANDLE && put_user(a.handle, &ua->handle))
 		r = -EFAULT;	/* the descriptor stays: it holds nothing */
 	if (a.tag && r >= 0 && r < a.n)
-		put_user(s->tag, &((struct kchan_select __user *)arg)->peer_tag);
-
-	for (i = 0; i < s->n; i++) {
-		if (!s->cs[i].c)
-			continue;
-		if (s->cs[i].out)
-			kchan_drop(s->cs[i].out);
-		kchan_put(s->cs[i].c);
-	}
-	kchan_drop(&s->in);
-	kvfree(s->outs);
-	kvfree(s->cs);
-free:
-	kfree(s);
-put_under:
+		put_user(a.peer_tag, &ua->peer_tag);
 	if (under)
 		kgroup_put(under);
 	return r;

@@ -88,23 +88,42 @@ void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
 			  struct kchan_wake *wk)
 {
 	struct kchan_waiter *w = n->waiter;
-	struct task_struct *task = w->task;
+	struct task_struct *late;
 	bool single = w->single;
 
 	kchan_unlink(n);
 	w->fired = n->idx;
 	w->res = res;
-	get_task_struct(task);
+	late = kchan_wake_add(wk, w);
 	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
 	unlock_waiter(single ? NULL : &w->lock);
 	unlock_waiter(self && self->queued ? &self->lock : NULL);
-
-	if (wk->n < KCHAN_WAKES) {
-		wk->task[wk->n++] = task;
-	} else {
-		wake_up_process(task);
-		put_task_struct(task);
+	if (unlikely(late)) {
+		wake_up_process(late);
+		put_task_struct(late);
 	}
+}
+
+/*
+ * To be woken by kchan_wake_all(): @w, still PENDING and under the lock that
+ * decides it. Answers the task, referenced, if there is no room for it.
+ */
+struct task_struct *kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w)
+{
+	struct task_struct *task = w->task;
+
+	wk->n++;
+	if (unlikely(!task)) {
+		refcount_inc(&w->ref);
+		w->next = wk->async;
+		wk->async = w;
+		return NULL;
+	}
+	get_task_struct(task);
+	if (unlikely(wk->tasks == KCHAN_WAKES))
+		return task;
+	wk->task[wk->tasks++] = task;
+	return NULL;
 }
 
 /* Fail every waiter in @q, as many as one hold of the lock should wake. */
@@ -122,21 +141,28 @@ bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk)
 	return true;
 }
 
-void kchan_wake_tasks(struct kchan_wake *wk)
+void kchan_wake_all(struct kchan_wake *wk)
 {
+	struct kchan_waiter *w;
 	unsigned int i;
 
-	for (i = 0; i < wk->n; i++) {
+	for (i = 0; i < wk->tasks; i++) {
 		wake_up_process(wk->task[i]);
 		put_task_struct(wk->task[i]);
 	}
+	while (unlikely(wk->async)) {
+		w = wk->async;
+		wk->async = w->next;
+		w->done(w);
+	}
+	wk->tasks = 0;
 	wk->n = 0;
 }
 
 /* After kchan.lock: wake whom @wk names, and pollers of what may be ready. */
 void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
 {
-	kchan_wake_tasks(wk);
+	kchan_wake_all(wk);
 	kchan_pkt_free(wk->drop);
 	wk->drop = NULL;
 	if (unlikely(wk->drained))
@@ -159,8 +185,8 @@ int kchan_late(s64 deadline)
 }
 
 /*
- * Sleep until @w is not PENDING (0), a signal or the deadline. That of the group
- * it runs under counts as well: its own timer may be late.
+ * Sleep until @w is not PENDING or is poked (0), a signal or the deadline. That of
+ * the group it runs under counts as well: its own timer may be late.
  */
 int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
 {
@@ -171,7 +197,7 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
 		until = min(until, under->deadline);
 	for (;;) {
 		set_current_state(KCHAN_SLEEP);
-		if (smp_load_acquire(&w->state) != KCHAN_PENDING)
+		if (smp_load_acquire(&w->state) != KCHAN_PENDING || READ_ONCE(w->poked))
 			break;
 		if (ret)
 			break;
@@ -206,4 +232,19 @@ int kchan_settle(struct kchan_waiter *w, int err)
 		w->state = KCHAN_ABORTED;
 	spin_unlock(&w->lock);
 	return err;
+}
+
+/* The owner of @w, or whom it has asked to, gives up. False: too late. */
+bool kchan_abort(struct kchan_waiter *w, int res)
+{
+	bool first;
+
+	spin_lock(&w->lock);
+	first = w->state == KCHAN_PENDING;
+	if (first) {
+		w->res = res;
+		w->state = KCHAN_ABORTED;
+	}
+	spin_unlock(&w->lock);
+	return first;
 }

@@ -23,10 +23,12 @@ extern "C" {
 /* chan_make flags */
 #define CHAN_DROP_NEW	(1U << 0)
 #define CHAN_DROP_OLD	(1U << 1)
+#define CHAN_FDS	(1U << 2)	/* messages may carry descriptors */
 
 /* chan_case.op */
 #define CHAN_SEND	1
 #define CHAN_RECV	2
+#define CHAN_POLL	3		/* any descriptor, by poll(2)'s events */
 
 /* chan_select flags */
 #define CHAN_PRIO	(1U << 0)
@@ -36,6 +38,7 @@ extern "C" {
 #define CHAN_TX		2
 #define CHAN_GROUP	3
 #define CHAN_WATCH	4
+#define CHAN_ARMED	5
 
 /* chan_group flags */
 #define CHAN_FAIL_FAST	(1U << 0)	/* the first member that fails ends it */
@@ -46,7 +49,7 @@ extern "C" {
 #define CHAN_LIVE	0
 #define CHAN_ENDED	1
 
-/* A message: for a receive, len is the room in and the length out. */
+/* A message: for a receive, len and nfds are the room in, and what came out. */
 struct chan_msg {
 	void *buf;
 	size_t len;
@@ -57,8 +60,8 @@ struct chan_msg {
 
 struct chan_case {
 	int fd;				/* -1: the case is out */
-	int op;				/* CHAN_SEND, CHAN_RECV */
-	unsigned events, revents;
+	int op;				/* CHAN_SEND, CHAN_RECV, CHAN_POLL */
+	unsigned events, revents;	/* CHAN_POLL: asked for, seen */
 	struct chan_msg msg;
 };
 
@@ -87,8 +90,12 @@ int64_t chan_after(int64_t ns);
 int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags);
 int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline);
 ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline);
+int chan_sendm(int tx, struct chan_msg *msgs, unsigned n, int under, int64_t deadline);
+int chan_recvm(int rx, struct chan_msg *msgs, unsigned n, int under, int64_t deadline);
 int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int under,
 		int64_t deadline);
+int chan_arm(const struct chan_case *cases, unsigned n, unsigned flags);
+int chan_fired(int armed, struct chan_case *cases, unsigned n);
 int chan_shut(int end, int err);
 int chan_info(int end, struct chan_info *info, size_t size);
 int chan_kind(int fd);

@@ -11,6 +11,8 @@ _Static_assert(sizeof(struct chan_case) == sizeof(struct kchan_case), "layout");
 _Static_assert(offsetof(struct chan_case, msg.res) ==
 	       offsetof(struct kchan_case, msg.res), "layout");
 _Static_assert(sizeof(struct chan_info) == sizeof(struct kchan_info), "layout");
+_Static_assert(sizeof(struct chan_msg) == sizeof(struct kchan_msg), "layout");
+_Static_assert(CHAN_POLL == KCHAN_POLL && CHAN_FDS == KCHAN_FDS, "names");
 _Static_assert(CHAN_SEND == KCHAN_SEND && CHAN_RECV == KCHAN_RECV, "ops");
 _Static_assert(CHAN_DROP_NEW == KCHAN_DROP_NEW && CHAN_DROP_OLD == KCHAN_DROP_OLD, "flags");
 _Static_assert(CHAN_PRIO == KCHAN_PRIO && CHAN_RX == KCHAN_RX && CHAN_TX == KCHAN_TX, "names");
@@ -112,11 +114,57 @@ API ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline
 	return transfer(rx, KCHAN_IOC_RECV, &x, buf);
 }
 
-/* A descriptor to issue a select on: a case's, the group's, or the device. */
+static int batch(int fd, unsigned long req, struct chan_msg *msgs, unsigned n, int under,
+		 int64_t deadline)
+{
+	struct kchan_batch b = {
+		.msgs = (uintptr_t)msgs, .n = n, .deadline = deadline, .under = under,
+	};
+	unsigned done;
+	int r = 0;
+
+	if (n > KCHAN_MAX_BATCH)
+		return fail(EINVAL);
+	if (!race_on())
+		return call(fd, req, &b);
+	b.n = 1;	/* each has a peer of its own to be told of */
+	for (done = 0; done < n; done++) {
+		struct chan_msg *m = &msgs[done];
+
+		b.msgs = (uintptr_t)m;
+		b.tag = race_tag();
+		b.peer_tag = 0;
+		if (req == KCHAN_IOC_SENDM)
+			race_reads(m->buf, m->len);
+		race_release_tag(b.tag);
+		r = call(fd, req, &b);
+		if (r < 0) {
+			race_shut_seen(fd, r);
+			break;
+		}
+		race_acquire_tag(b.peer_tag);
+		if (req == KCHAN_IOC_RECVM)
+			race_writes(m->buf, m->len);
+		b.deadline = CHAN_NOW;
+	}
+	return done ? (int)done : r;
+}
+
+API int chan_sendm(int tx, struct chan_msg *msgs, unsigned n, int under, int64_t deadline)
+{
+	return batch(tx, KCHAN_IOC_SENDM, msgs, n, under, deadline);
+}
+
+API int chan_recvm(int rx, struct chan_msg *msgs, unsigned n, int under, int64_t deadline)
+{
+	return batch(rx, KCHAN_IOC_RECVM, msgs, n, under, deadline);
+}
+
+/* A descriptor to issue a select on: a channel case's, the group's, or the device. */
 static int select_fd(const struct chan_case *cases, unsigned n, int under, int *opened)
 {
 	for (unsigned i = 0; i < n; i++)
-		if (cases[i].fd >= 0)
+		if (cases[i].fd >= 0 && cases[i].op != CHAN_POLL)
 			return cases[i].fd;
 	if (under >= 0)
 		return under;
@@ -145,6 +193,13 @@ static void race_done(const struct chan_case *c, uint32_t peer_tag)
 		race_writes(c->msg.buf, c->msg.res);
 }
 
+static int check_cases(const struct chan_case *cases, unsigned n, unsigned flags)
+{
+	if (n > KCHAN_MAX_CASES || flags & ~CHAN_PRIO)
+		return fail(EINVAL);
+	return n && !cases ? fail(EFAULT) : 0;
+}
+
 API int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int under,
 		    int64_t deadline)
 {
@@ -153,12 +208,10 @@ API int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int und
 		.deadline = deadline, .under = under,
 		.tag = race_on() ? race_before(cases, n) : 0,
 	};
-	int fd, r, opened = -1;
+	int fd, opened = -1, r = check_cases(cases, n, flags);
 
-	if (n > KCHAN_MAX_CASES || flags & ~CHAN_PRIO)
-		return fail(EINVAL);
-	if (n && !cases)
-		return fail(EFAULT);
+	if (r)
+		return r;
 	fd = select_fd(cases, n, under, &opened);
 	if (fd < 0)
 		return fd;
@@ -175,6 +228,37 @@ API int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int und
 		drop(opened);
 	if (race_on() && r >= 0)
 		race_done(&cases[r], s.peer_tag);
+	return r;
+}
+
+API int chan_arm(const struct chan_case *cases, unsigned n, unsigned flags)
+{
+	struct kchan_arm a = { .cases = (uintptr_t)cases, .n = n, .flags = flags };
+	int fd, opened = -1, r = check_cases(cases, n, flags);
+
+	if (r)
+		return r;
+	if (race_on())
+		a.tag = race_before(cases, n);
+	fd = select_fd(cases, n, -1, &opened);
+	if (fd < 0)
+		return fd;
+	r = call(fd, KCHAN_IOC_ARM, &a);
+	if (opened >= 0)
+		drop(opened);
+	return r;
+}
+
+API int chan_fired(int armed, struct chan_case *cases, unsigned n)
+{
+	struct kchan_arm f = { .cases = (uintptr_t)cases, .n = n, .tag = race_on() };
+	int r = check_cases(cases, n, 0);
+
+	if (r)
+		return r;
+	r = call(armed, KCHAN_IOC_FIRED, &f);
+	if (race_on() && r >= 0)
+		race_done(&cases[r], f.tag);
 	return r;
 }
 
@@ -204,6 +288,7 @@ static int kind_by_name(int fd)
 		{ "anon_inode:[kchan:rx:", CHAN_RX }, { "anon_inode:[kchan:tx:", CHAN_TX },
 		{ "anon_inode:[kchan:group:", CHAN_GROUP },
 		{ "anon_inode:[kchan:watch:", CHAN_WATCH },
+		{ "anon_inode:[kchan:armed]", CHAN_ARMED },
 	};
 	char path[40], name[40] = "";
 

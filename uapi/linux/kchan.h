@@ -20,6 +20,8 @@
 #define KCHAN_MAGIC		0xC8
 #define KCHAN_ABI		1
 #define KCHAN_MAX_CASES		1024
+#define KCHAN_MAX_FDS		16	/* of a message */
+#define KCHAN_MAX_BATCH		1024
 
 /* deadlines: absolute CLOCK_MONOTONIC nanoseconds */
 #define KCHAN_NOW		0
@@ -29,9 +31,12 @@
 #define KCHAN_DROP_NEW		(1U << 0)	/* full: the new message is dropped */
 #define KCHAN_DROP_OLD		(1U << 1)	/* full: the oldest message is dropped */
 
+#define KCHAN_FDS		(1U << 2)	/* messages may carry descriptors */
+
 /* struct kchan_case.op */
 #define KCHAN_SEND		1
 #define KCHAN_RECV		2
+#define KCHAN_POLL		3
 
 /* struct kchan_select.flags */
 #define KCHAN_PRIO		(1U << 0)	/* first ready case, not a random one */
@@ -42,6 +47,7 @@
 #define KCHAN_TX		2
 #define KCHAN_GROUP		3
 #define KCHAN_WATCH		4
+#define KCHAN_ARMED		5
 
 /* struct kchan_group_make.flags */
 #define KCHAN_FAIL_FAST		(1U << 0)	/* the first member that fails ends the group */
@@ -119,8 +125,8 @@ struct kchan_msg {
 
 struct kchan_case {
 	__s32 fd;		/* -1: the case is out */
-	__s32 op;		/* KCHAN_SEND, KCHAN_RECV */
-	__u32 events, revents;	/* untouched */
+	__s32 op;		/* KCHAN_SEND, KCHAN_RECV, KCHAN_POLL */
+	__u32 events, revents;	/* KCHAN_POLL: asked for; out: seen */
 	struct kchan_msg msg;
 };
 
@@ -150,6 +156,59 @@ struct kchan_select {
 };
 
 #define KCHAN_USE_HANDLE	KCHAN_MAX_CASES
+
+/*
+ * KCHAN_IOC_ARM on any kchan descriptor: park a select that nobody sleeps for.
+ * Returns a descriptor, close-on-exec, that is readable when a case is done.
+ * KCHAN_IOC_FIRED on that descriptor: returns the index of the case, once, and
+ * stores what it received. EAGAIN: none is done; EALREADY: it was fetched.
+ * @cases, @n: KCHAN_SEND and KCHAN_RECV. KCHAN_IOC_FIRED: of the same number,
+ *             and the buffer is the one named now
+ * @flags:     KCHAN_PRIO. KCHAN_IOC_FIRED: 0
+ * @tag:       as in struct kchan_xfer; KCHAN_IOC_FIRED: not 0; out: the peer's
+ */
+struct kchan_arm {
+	__u64 cases;
+	__u32 n;
+	__u32 flags;
+	__u32 tag;
+	__u32 reserved;		/* 0 */
+};
+
+/*
+ * KCHAN_IOC_SENDM on a sending end, KCHAN_IOC_RECVM on a receiving end: move up
+ * to @n messages, at most KCHAN_MAX_BATCH. Waits for the first only and stops at
+ * the first that would wait or is wrong. Returns how many were moved; the error
+ * only if that is 0.
+ * @msgs:      struct kchan_msg[n]; out: res, and of a receive len and nfds
+ * @deadline, @under, @tag, @peer_tag: as in struct kchan_xfer; @peer_tag is that
+ *             of the last message
+ * @flags:     0
+ */
+struct kchan_batch {
+	__u64 msgs;
+	__u32 n;
+	__u32 flags;
+	__s64 deadline;
+	__s32 under;
+	__u32 reserved;		/* 0 */
+	__u32 tag;
+	__u32 peer_tag;
+};
+
+/*
+ * Commands of io_uring (IORING_OP_URING_CMD): cmd_op is KCHAN_IOC_SEND,
+ * KCHAN_IOC_RECV or KCHAN_IOC_SELECT, and the command area holds struct
+ * kchan_uring. The structure it points to is that of the ioctl, with no tag;
+ * it and all it names must stay until the command has completed. The result is
+ * that of the ioctl. A select's cases are KCHAN_SEND and KCHAN_RECV. With
+ * IORING_URING_CMD_FIXED a send or receive uses a registered buffer.
+ */
+struct kchan_uring {
+	__u64 addr;
+	__u32 size;		/* of what is there */
+	__u32 reserved;		/* 0 */
+};
 
 /*
  * KCHAN_IOC_SHUT on an end. @err: why, 0..4095. EPIPE if it was shut before.
@@ -266,6 +325,10 @@ struct kchan_out {
 	__u32 reserved;		/* 0 */
 };
 
+/* struct kchan_features.features */
+#define KCHAN_FEAT_URING	(1U << 0)	/* commands of io_uring */
+#define KCHAN_FEAT_URING_PARK	(1U << 1)	/* they wait without a worker, and can be cancelled */
+
 /* KCHAN_IOC_FEATURES on any kchan descriptor, through struct kchan_out. */
 struct kchan_features {
 	__u32 abi;		/* KCHAN_ABI */
@@ -274,7 +337,7 @@ struct kchan_features {
 	__u32 max_cases;
 	__u64 msg_max;		/* limits in force */
 	__u64 capacity_max;
-	__u64 features;		/* none defined yet */
+	__u64 features;		/* KCHAN_FEAT_* */
 	__u32 group_flags;	/* flags KCHAN_IOC_GROUP knows */
 	__u32 reserved;
 };
@@ -296,6 +359,10 @@ struct kchan_features {
 #define KCHAN_IOC_GROUP_INFO	_IOW(KCHAN_MAGIC, 14, struct kchan_out)
 #define KCHAN_IOC_VALUE_SET	_IOW(KCHAN_MAGIC, 15, struct kchan_value)
 #define KCHAN_IOC_VALUE_GET	_IOW(KCHAN_MAGIC, 16, struct kchan_value)
+#define KCHAN_IOC_SENDM		_IOWR(KCHAN_MAGIC, 17, struct kchan_batch)
+#define KCHAN_IOC_RECVM		_IOWR(KCHAN_MAGIC, 18, struct kchan_batch)
+#define KCHAN_IOC_ARM		_IOW(KCHAN_MAGIC, 19, struct kchan_arm)
+#define KCHAN_IOC_FIRED		_IOWR(KCHAN_MAGIC, 20, struct kchan_arm)
 
 #define KCHAN_IOC_SEND_WAIT(len) _IOC(_IOC_WRITE, KCHAN_MAGIC, 0x20, len)
 #define KCHAN_IOC_SEND_NOW(len)	_IOC(_IOC_WRITE, KCHAN_MAGIC, 0x21, len)

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Armed selects: a select that is parked, and is a descriptor. Nobody sleeps for
+ * it: whoever completes it makes the descriptor readable. It holds channels and
+ * no files, so it is part of no cycle, and closing an end acts at once.
+ *
+ * References: the file, the wake-up under way (waiter.ref is all of them), the
+ * work that takes the other cases back, and selects that poll it.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/compat.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+
+#include "sel.h"
+
+enum { UNFETCHED, FETCHING, FETCHED };
+
+struct kchan_armed {
+	struct sel s;			/* first: the waiter */
+	atomic_t phase;
+	wait_queue_head_t poll;
+	struct work_struct unpark;
+};
+
+static struct kchan_armed *armed_of(struct kchan_waiter *w)
+{
+	return container_of(w, struct kchan_armed, s.w);
+}
+
+static bool fired(struct kchan_armed *a)
+{
+	return smp_load_acquire(&a->s.w.state) == KCHAN_DONE;
+}
+
+struct kchan_armed *kchan_armed_get(struct kchan_armed *a)
+{
+	refcount_inc(&a->s.w.ref);
+	return a;
+}
+
+void kchan_armed_put(struct kchan_armed *a)
+{
+	if (!refcount_dec_and_test(&a->s.w.ref))
+		return;
+	sel_destroy(&a->s);
+	kfree(a);
+}
+
+static void unpark_work(struct work_struct *work)
+{
+	struct kchan_armed *a = container_of(work, struct kchan_armed, unpark);
+
+	sel_dequeue(&a->s);
+	kchan_armed_put(a);
+}
+
+/*
+ * A peer has done a case, whose node it has unlinked. The others' go later: a
+ * peer should not pay for a thousand of them.
+ */
+static void armed_done(struct kchan_waiter *w)
+{
+	struct kchan_armed *a = armed_of(w);
+
+	wake_up_interruptible_poll(&a->poll, EPOLLIN | EPOLLRDNORM);
+	if (a->s.n > 1)
+		queue_work(kchan_wq, &a->unpark);	/* takes the reference over */
+	else
+		kchan_armed_put(a);
+}
+
+__poll_t kchan_armed_poll(struct kchan_armed *a, struct file *file, poll_table *pt)
+{
+	poll_wait(file, &a->poll, pt);
+	return fired(a) && atomic_read(&a->phase) != FETCHED ? EPOLLIN | EPOLLRDNORM : 0;
+}
+
+static __poll_t armed_poll(struct file *file, poll_table *pt)
+{
+	return kchan_armed_poll(file->private_data, file, pt);
+}
+
+/* Take all cases back; what was received and not fetched goes back to the head. */
+static int armed_release(struct inode *inode, struct file *file)
+{
+	struct kchan_armed *a = file->private_data;
+	struct sel *s = &a->s;
+
+	kchan_abort(&s->w, -ECANCELED);
+	sel_dequeue(s);
+	if (fired(a) && atomic_read(&a->phase) == UNFETCHED &&
+	    s->cs[s->w.fired].op == KCHAN_RECV && s->w.res >= 0)
+		kchan_put_back(s->cs[s->w.fired].c, &s->in);
+	kchan_armed_put(a);
+	return 0;
+}
+
+/*
+ * Hand out what the case has received, into the buffer that @k names now. The
+ * message stays here until that has worked.
+ */
+static int fetch(struct kchan_armed *a, const struct kchan_case *k)
+{
+	struct sel *s = &a->s;
+	struct kchan_mem dst = {
+		.buf = (void __force __user *)k->msg.buf,
+		.fds = (void __force __user *)k->msg.fds, .nfds = k->msg.nfds,
+	};
+	int err;
+
+	if (s->in.len > k->msg.len || kchan_nfds(s->in.pkt) > k->msg.nfds)
+		return -EMSGSIZE;
+	err = kchan_store(&s->in, &dst);
+	if (!err && fatal_signal_pending(current))
+		err = -EINTR;
+	if (err)
+		return err;
+	atomic64_inc(&s->cs[s->w.fired].c->received);
+	kchan_drop(&s->in);
+	sel_put_len(s, s->w.fired, s->in.len, dst.nfds);
+	return 0;
+}
+
+static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg, bool compat)
+{
+	struct sel *s = &a->s;
+	struct kchan_arm f;
+	struct kchan_case k;
+	unsigned int i;
+	long r = kchan_args(&f, sizeof(f), KCHAN_ARM_V1, cmd, arg);
+
+	if (r)
+		return r;
+	if (f.flags || f.reserved || f.n != s->n)
+		return -EINVAL;
+	if (!fired(a))
+		return -EAGAIN;
+	switch (atomic_cmpxchg(&a->phase, UNFETCHED, FETCHING)) {
+	case FETCHED:
+		return -EALREADY;
+	case FETCHING:	/* by another thread, which may yet fail */
+		return -EAGAIN;
+	}
+	s->compat = compat;
+	s->ucases = u64_to_user_ptr(f.cases);
+	i = s->w.fired;
+	r = sel_get_case(s, i, &k);
+	if (!r)
+		r = sel_put_res(s, i, s->w.res);
+	if (!r && s->cs[i].op == KCHAN_RECV && s->w.res >= 0)
+		r = fetch(a, &k);
+	if (!r && f.tag)
+		put_user(sel_peer_tag(s), &((struct kchan_arm __user *)arg)->tag);
+	atomic_set_release(&a->phase, r ? UNFETCHED : FETCHED);
+	if (!r)
+		return i;
+	wake_up_interruptible_poll(&a->poll, EPOLLIN | EPOLLRDNORM);
+	return r;
+}
+
+static long armed_ioctl_any(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
+{
+	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
+		return -ENOTTY;
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(KCHAN_IOC_FIRED):
+		return do_fired(file->private_data, cmd, arg, compat);
+	case _IOC_NR(KCHAN_IOC_FEATURES):
+		return kchan_features(arg);
+	default:
+		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
+	}
+}
+
+static long armed_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return armed_ioctl_any(file, cmd, arg, false);
+}
+
+#ifdef CONFIG_COMPAT
+static long armed_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return armed_ioctl_any(file, cmd, (unsigned long)compat_ptr(arg), true);
+}
+#endif
+
+static void armed_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct kchan_armed *a = file->private_data;
+	static const char * const phases[] = { "fired", "fired", "fetched" };
+
+	seq_printf(m, "kchan-role:\tarmed\nkchan-cases:\t%u\nkchan-state:\t%s\n", a->s.n,
+		   fired(a) ? phases[atomic_read(&a->phase)] : "armed");
+}
+
+const struct file_operations kchan_armed_fops = {
+	.owner = THIS_MODULE,
+	.release = armed_release,
+	.poll = armed_poll,
+	.unlocked_ioctl = armed_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = armed_compat_ioctl,
+#endif
+	.show_fdinfo = armed_show_fdinfo,
+};
+
+/* An armed select, loaded and charged, not yet parked. */
+static struct kchan_armed *armed_new(const struct kchan_arm *arm, bool compat)
+{
+	struct kchan_armed *a;
+	unsigned int i;
+	int err;
+
+	a = kzalloc(sizeof(*a), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!a)
+		return ERR_PTR(-ENOMEM);
+	if (!sel_init(&a->s, u64_to_user_ptr(arm->cases), arm->n, arm->flags & KCHAN_PRIO,
+		      arm->tag, compat)) {
+		kfree(a);
+		return ERR_PTR(-ENOMEM);
+	}
+	a->s.no_poll = true;
+	a->s.w.task = NULL;
+	a->s.w.done = armed_done;
+	refcount_set(&a->s.w.ref, 1);
+	init_waitqueue_head(&a->poll);
+	INIT_WORK(&a->unpark, unpark_work);
+	err = sel_charge(&a->s, sizeof(*a));
+	if (!err)
+		err = sel_load(&a->s);
+	for (i = 0; !err && i < a->s.n; i++)	/* nobody could be told later */
+		err = a->s.cs[i].broken;
+	if (!err)
+		return a;
+	kchan_armed_put(a);
+	return ERR_PTR(err);
+}
+
+static void park(struct kchan_armed *a)
+{
+	struct sel *s = &a->s;
+
+	if (sel_probe(s, false)) {
+		if (sel_enqueue(s) == SEL_FOUND)
+			sel_dequeue(s);
+	} else {
+		smp_store_release(&s->w.state, KCHAN_DONE);
+	}
+}
+
+long kchan_arm(unsigned int cmd, unsigned long arg, bool compat)
+{
+	struct kchan_arm arm;
+	struct kchan_armed *a;
+	struct file *file;
+	int fd, err = kchan_args(&arm, sizeof(arm), KCHAN_ARM_V1, cmd, arg);
+
+	if (err)
+		return err;
+	if (arm.flags & ~KCHAN_PRIO || arm.reserved || arm.n > KCHAN_MAX_CASES)
+		return -EINVAL;
+	a = armed_new(&arm, compat);
+	if (IS_ERR(a))
+		return PTR_ERR(a);
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		goto put;
+	file = anon_inode_getfile("[kchan:armed]", &kchan_armed_fops, a, O_RDONLY);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		fd = PTR_ERR(file);
+		goto put;
+	}
+	park(a);	/* nothing can fail any more */
+	fd_install(fd, file);
+	return fd;
+put:
+	kchan_armed_put(a);
+	return fd;
+}

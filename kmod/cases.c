@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The cases of a select: their layout in user memory, loading, letting go. */
+#include <linux/compat.h>
+#include <linux/mm.h>
+#include <linux/random.h>
+
+#include "sel.h"
+
+#ifdef CONFIG_COMPAT
+struct compat_kchan_msg {
+	compat_uptr_t buf;
+	compat_size_t len;
+	compat_uptr_t fds;
+	u32 nfds;
+	s32 res;
+};
+
+struct compat_kchan_case {
+	s32 fd, op;
+	u32 events, revents;
+	struct compat_kchan_msg msg;
+};
+
+static void msg_from_compat(struct kchan_msg *m, const struct compat_kchan_msg *cm)
+{
+	*m = (struct kchan_msg) {
+		.buf = (void __force *)compat_ptr(cm->buf), .len = cm->len,
+		.fds = (void __force *)compat_ptr(cm->fds), .nfds = cm->nfds,
+		.res = cm->res,
+	};
+}
+#endif
+
+/* Where the case's @member is in user memory, or that of a 32-bit caller. */
+#ifdef CONFIG_COMPAT
+#define PUT(s, i, member, val) ((s)->compat ?						\
+	put_user(val, &((struct compat_kchan_case __user *)(s)->ucases)[i].member) :	\
+	put_user(val, &((struct kchan_case __user *)(s)->ucases)[i].member))
+#else
+#define PUT(s, i, member, val) \
+	put_user(val, &((struct kchan_case __user *)(s)->ucases)[i].member)
+#endif
+
+int sel_get_case(struct sel *s, unsigned int i, struct kchan_case *k)
+{
+#ifdef CONFIG_COMPAT
+	if (s->compat) {
+		struct compat_kchan_case ck;
+
+		if (copy_from_user(&ck, (struct compat_kchan_case __user *)s->ucases + i,
+				   sizeof(ck)))
+			return -EFAULT;
+		k->fd = ck.fd;
+		k->op = ck.op;
+		k->events = ck.events;
+		k->revents = ck.revents;
+		msg_from_compat(&k->msg, &ck.msg);
+		return 0;
+	}
+#endif
+	return copy_from_user(k, (struct kchan_case __user *)s->ucases + i, sizeof(*k)) ?
+	       -EFAULT : 0;
+}
+
+int sel_put_res(struct sel *s, unsigned int i, int res)
+{
+	return PUT(s, i, msg.res, res);
+}
+
+/* The case is done whether or not this can be stored: it could be when it was loaded. */
+void sel_put_len(struct sel *s, unsigned int i, u32 len, u32 nfds)
+{
+	PUT(s, i, msg.len, len);
+	PUT(s, i, msg.nfds, nfds);
+}
+
+void sel_put_revents(struct sel *s, unsigned int i, u32 revents)
+{
+	PUT(s, i, revents, revents);
+}
+
+/* Messages of a batch: as those in cases. */
+int sel_get_msg(void __user *msgs, unsigned int i, bool compat, struct kchan_msg *m)
+{
+#ifdef CONFIG_COMPAT
+	if (compat) {
+		struct compat_kchan_msg cm;
+
+		if (copy_from_user(&cm, (struct compat_kchan_msg __user *)msgs + i, sizeof(cm)))
+			return -EFAULT;
+		msg_from_compat(m, &cm);
+		return 0;
+	}
+#endif
+	return copy_from_user(m, (struct kchan_msg __user *)msgs + i, sizeof(*m)) ? -EFAULT : 0;
+}
+
+/* What may have changed of one. */
+int sel_put_msg(void __user *msgs, unsigned int i, bool compat, const struct kchan_msg *m)
+{
+	struct kchan_msg __user *um = (struct kchan_msg __user *)msgs + i;
+
+#ifdef CONFIG_COMPAT
+	if (compat) {
+		struct compat_kchan_msg __user *cm = (struct compat_kchan_msg __user *)msgs + i;
+
+		return put_user(m->len, &cm->len) | put_user(m->nfds, &cm->nfds) |
+		       put_user(m->res, &cm->res);
+	}
+#endif
+	return put_user(m->len, &um->len) | put_user(m->nfds, &um->nfds) |
+	       put_user(m->res, &um->res);
+}
+
+/* Take what a case is about. */
+static int load_object(struct sel *s, unsigned int i, const struct kchan_case *k)
+{
+	struct sel_case *sc = &s->cs[i];
+	struct kchan *c;
+	int err;
+
+	if (k->op == KCHAN_POLL) {
+		err = sel_target_get(&sc->target, k->fd);
+		if (err)
+			return err;
+		sc->events = k->events;
+		s->polls++;
+		return 0;
+	}
+	c = kchan_from_fd(k->fd, k->op == KCHAN_SEND ? KCHAN_SIDE_TX : KCHAN_SIDE_RX);
+	if (IS_ERR(c))
+		return PTR_ERR(c);
+	sc->c = c;
+	return 0;
+}
+
+/* Payloads are copied in before anything else happens. */
+static int load_send(struct sel_case *k, const struct kchan_msg *m, u32 tag)
+{
+	struct kchan_mem src = {};
+
+	if (m->nfds > KCHAN_MAX_FDS)
+		return -EINVAL;
+	if (m->nfds && !(k->c->flags & KCHAN_FDS))
+		return -EPERM;
+	if (m->len > k->c->msg_max)
+		return -EMSGSIZE;
+	src.buf = (void __force __user *)m->buf;
+	src.fds = (void __force __user *)m->fds;
+	src.nfds = m->nfds;
+	k->out->tag = tag;
+	return kchan_load(k->out, &src, m->len);
+}
+
+/* Check every case and take its channel before any payload is touched. */
+int sel_load(struct sel *s)
+{
+	unsigned int i, sends = 0;
+	struct kchan_case k;
+	int err;
+
+	for (i = 0; i < s->n; i++) {
+		err = sel_get_case(s, i, &k);
+		/* res can be stored, or nothing happens at all */
+		if (err || sel_put_res(s, i, k.msg.res))
+			return -EFAULT;
+		if (k.op < KCHAN_SEND || k.op > (s->no_poll ? KCHAN_RECV : KCHAN_POLL))
+			return -EINVAL;
+		if (k.fd == -1)
+			continue;
+		err = load_object(s, i, &k);
+		if (err)
+			return err;
+		s->cs[i].op = k.op;
+		sends += k.op == KCHAN_SEND;
+	}
+	if (sends) {
+		s->outs = kvcalloc(sends, sizeof(*s->outs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		if (!s->outs)
+			return -ENOMEM;
+	}
+	for (i = 0, sends = 0; i < s->n; i++) {
+		struct sel_case *sc = &s->cs[i];
+
+		if (!sc->c)
+			continue;
+		if (sel_get_case(s, i, &k))
+			return -EFAULT;
+		sc->node.waiter = &s->w;
+		sc->node.idx = i;
+		INIT_LIST_HEAD(&sc->node.list);
+		sc->buf = (void __force __user *)k.msg.buf;
+		sc->fds = (void __force __user *)k.msg.fds;
+		sc->node.room = min_t(size_t, k.msg.len, INT_MAX);
+		sc->node.fd_room = k.msg.nfds;
+		if (sc->op != KCHAN_SEND)
+			continue;
+		sc->out = sc->node.out = &s->outs[sends++];
+		err = load_send(sc, &k.msg, s->in.tag);
+		if (err == -ENOMEM || err == -EDQUOT)
+			return err;
+		sc->broken = err;
+	}
+	return 0;
+}
+
+/* @s is zeroed. NULL: no memory. */
+struct sel *sel_init(struct sel *s, void __user *cases, unsigned int n, bool prio, u32 tag,
+		     bool compat)
+{
+	unsigned int i;
+
+	s->cs = kvcalloc(max(n, 1U), sizeof(*s->cs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!s->cs)
+		return NULL;
+	s->n = n;
+	s->ucases = cases;
+	s->compat = compat;
+	s->prio = prio;
+	s->rnd = get_random_u64();
+	spin_lock_init(&s->w.lock);
+	s->w.task = current;
+	s->w.in = &s->in;
+	s->in.tag = tag;
+	for (i = 0; i < n; i++)
+		s->cs[i].order = i;
+	return s;
+}
+
+/* A select that outlives its call is charged, with @bytes for what is around it. */
+int sel_charge(struct sel *s, size_t bytes)
+{
+	struct kchan_user *u = kchan_user_get();
+	int err;
+
+	if (!u)
+		return -ENOMEM;
+	bytes += s->n * (sizeof(*s->cs) + sizeof(*s->outs));
+	err = kchan_charge(u, bytes);
+	if (err) {
+		kchan_user_put(u);
+		return err;
+	}
+	s->user = u;
+	s->charged = bytes;
+	return 0;
+}
+
+/* Not queued any more. */
+void sel_destroy(struct sel *s)
+{
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++) {
+		struct sel_case *k = &s->cs[i];
+
+		if (k->target.obj)
+			k->target.put(k->target.obj);
+		if (!k->c)
+			continue;
+		if (k->out)
+			kchan_drop(k->out);
+		kchan_put(k->c);
+	}
+	kchan_drop(&s->in);
+	kvfree(s->outs);
+	kvfree(s->cs);
+	if (s->user) {
+		kchan_uncharge(s->user, s->charged);
+		kchan_user_put(s->user);
+	}
+}

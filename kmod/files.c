@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Descriptors in messages. What may travel is an allow-list: files that neither
+ * hold other files nor lead to a queue that does, so that no cycle of references
+ * can be built, and a queue dies with its last receiver.
+ */
+#include <linux/eventfd.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
+#include <linux/net.h>
+#include <net/sock.h>
+
+#include "group.h"
+
+static bool is_eventfd(struct file *file)
+{
+	struct eventfd_ctx *ctx = eventfd_ctx_fileget(file);
+
+	if (IS_ERR(ctx))
+		return false;
+	eventfd_ctx_put(ctx);
+	return true;
+}
+
+static bool is_inet(struct file *file)
+{
+	struct socket *sock = sock_from_file(file);
+
+	return sock && sock->sk &&
+	       (sock->sk->sk_family == AF_INET || sock->sk->sk_family == AF_INET6);
+}
+
+/* @anon: the file system of anonymous files, whose inodes some kernels call regular. */
+static bool may_travel(struct file *file, const struct super_block *anon)
+{
+	struct inode *inode = file_inode(file);
+
+	if (kchan_is_ours(file))
+		return kgroup_is(file) || kchan_side_of(file) == KCHAN_SIDE_TX;
+	if (inode->i_sb == anon)
+		return is_eventfd(file);
+	if (S_ISSOCK(inode->i_mode))
+		return is_inet(file);
+	return S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode) || S_ISFIFO(inode->i_mode);
+}
+
+void kchan_files_free(struct kchan_files *f)
+{
+	u32 i;
+
+	if (!f)
+		return;
+	for (i = 0; i < f->n; i++)
+		fput(f->file[i]);
+	kchan_uncharge_files(f->user, f->n);
+	kchan_user_put(f->user);
+	kfree(f);
+}
+
+/* Take the descriptors of a message to be sent: all of them, or an error. */
+struct kchan_files *kchan_files_load(const int __user *fds, u32 n)
+{
+	int fd[KCHAN_MAX_FDS];
+	struct kchan_files *f;
+	int err = -ENOMEM;
+
+	if (n > KCHAN_MAX_FDS)
+		return ERR_PTR(-EINVAL);
+	if (copy_from_user(fd, fds, n * sizeof(*fd)))
+		return ERR_PTR(-EFAULT);
+	f = kmalloc(struct_size(f, file, n), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!f)
+		return ERR_PTR(-ENOMEM);
+	f->n = 0;
+	f->user = kchan_user_get();
+	if (!f->user)
+		goto free;
+	err = kchan_charge_files(f->user, n);
+	if (err)
+		goto put_user;
+	while (f->n < n) {
+		struct file *file = fget(fd[f->n]);
+
+		err = -EBADF;
+		if (!file)
+			break;
+		f->file[f->n++] = file;
+		err = -ELOOP;
+		if (!may_travel(file, kchan_anon_sb()))
+			break;
+		err = 0;
+	}
+	if (!err)
+		return f;
+	kchan_uncharge_files(f->user, n - f->n);	/* the rest goes with the files */
+	kchan_files_free(f);
+	return ERR_PTR(err);
+
+put_user:
+	kchan_user_put(f->user);
+free:
+	kfree(f);
+	return ERR_PTR(err);
+}
+
+/* Is there room for @n more descriptors? Said before any is seen. */
+static int room_for(u32 n)
+{
+	int fd[KCHAN_MAX_FDS];
+	int err = 0;
+	u32 i;
+
+	for (i = 0; i < n; i++) {
+		fd[i] = get_unused_fd_flags(O_CLOEXEC);
+		if (fd[i] < 0) {
+			err = fd[i];
+			break;
+		}
+	}
+	while (i--)
+		put_unused_fd(fd[i]);
+	return err;
+}
+
+/*
+ * Give the receiver its descriptors and store their numbers at @fds: all, or an
+ * error and none. A file that a security module refuses becomes -1. Only
+ * receive_fd() asks such a module, and it installs what it allows; should
+ * something fail after that (another thread has taken the last number, the
+ * numbers can't be stored), what was installed is closed again.
+ */
+int kchan_files_store(const struct kchan_files *f, int __user *fds)
+{
+	int fd[KCHAN_MAX_FDS];
+	int err = room_for(f->n);
+	u32 i, n;
+
+	for (n = 0; n < f->n && !err; n++) {
+		fd[n] = kchan_receive_fd(f->file[n], O_CLOEXEC);
+		if (fd[n] == -EMFILE || fd[n] == -ENFILE || fd[n] == -ENOMEM)
+			err = fd[n];
+		if (fd[n] < 0)
+			fd[n] = -1;
+	}
+	if (!err && copy_to_user(fds, fd, f->n * sizeof(*fd)))
+		err = -EFAULT;
+	for (i = 0; err && i < n; i++)
+		if (fd[i] >= 0)
+			close_fd(fd[i]);
+	return err;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A select: what chan_select(), an armed select and a command of io_uring have in
+ * common. It is made by sel_new() and filled by sel_load(); sel_probe() looks for
+ * a case that is ready, sel_enqueue() parks it, sel_dequeue() takes it back, and
+ * sel_deliver() hands a received message out. Its cases hold channels and groups,
+ * not files; files that are not kchan's are held by the cases that poll them.
+ */
+#ifndef KCHAN_SEL_H
+#define KCHAN_SEL_H
+
+#include "group.h"
+
+/* What a CHAN_POLL case polls. */
+struct sel_target {
+	void *obj;
+	__poll_t (*poll)(void *obj, poll_table *pt);
+	void (*put)(void *obj);
+};
+
+struct sel_entry;	/* in a wait queue of a target */
+
+struct sel_case {
+	struct kchan *c;		/* NULL: out, or a target */
+	struct sel_target target;
+	int op;
+	int broken;			/* a send that can only fail: its error */
+	u64 seq;
+	struct kchan_node node;
+	void __user *buf;
+	int __user *fds;
+	struct kchan_payload *out;	/* send */
+	u32 events, revents;
+	u32 order;			/* of the case tried at this place */
+};
+
+struct sel {
+	struct kchan_waiter w;
+	struct kchan_payload in;
+	struct sel_case *cs;
+	unsigned int n;
+	unsigned int polls;		/* cases with a target */
+	struct kchan_payload *outs;
+	struct sel_entry *entries;
+	bool compat;
+	bool prio;
+	bool no_poll;			/* no targets allowed */
+	u64 rnd;
+	void __user *ucases;
+	struct kchan_user *user;	/* of one that outlives its call */
+	size_t charged;
+};
+
+enum sel_how { SEL_QUEUED, SEL_FOUND, SEL_CHOSEN, SEL_FAILED };
+
+/* cases.c */
+struct sel *sel_init(struct sel *s, void __user *cases, unsigned int n, bool prio, u32 tag,
+		     bool compat);
+int sel_load(struct sel *s);
+int sel_charge(struct sel *s, size_t bytes);
+void sel_destroy(struct sel *s);
+int sel_get_case(struct sel *s, unsigned int i, struct kchan_case *k);
+int sel_put_res(struct sel *s, unsigned int i, int res);
+void sel_put_len(struct sel *s, unsigned int i, u32 len, u32 nfds);
+void sel_put_revents(struct sel *s, unsigned int i, u32 revents);
+int sel_get_msg(void __user *msgs, unsigned int i, bool compat, struct kchan_msg *m);
+int sel_put_msg(void __user *msgs, unsigned int i, bool compat, const struct kchan_msg *m);
+
+/* polls.c */
+int sel_target_get(struct sel_target *t, int fd);
+u32 sel_sample(struct sel_case *k);
+int sel_watch(struct sel *s, struct sel_case *k);
+void sel_unwatch(struct sel *s);
+
+/* select.c */
+int sel_probe(struct sel *s, bool exact);
+enum sel_how sel_enqueue(struct sel *s);
+void sel_dequeue(struct sel *s);
+int sel_deliver(struct sel *s, struct kchan_mem *dst);
+int sel_finish(struct sel *s);
+long kchan_select_args(struct kchan_select *a, struct kgroup *under, bool on_handle,
+		       bool no_poll, bool compat);
+
+static inline u32 sel_peer_tag(struct sel *s)
+{
+	struct sel_case *k = &s->cs[s->w.fired];
+
+	return k->op == KCHAN_SEND ? k->out->tag : s->in.tag;
+}
+
+#endif

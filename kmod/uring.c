@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Commands of io_uring: send, receive and select. What is ready is done at once.
+ * Else, on kernels where a command can be cancelled, it is parked as a select of
+ * one case or more, and -EIOCBQUEUED is answered; on others a worker of io_uring
+ * waits in the call itself.
+ *
+ * A parked command ends once: by a peer, its group, its deadline or a cancel,
+ * whoever makes its waiter DONE or ABORTED. A cancel, which holds the ring's lock,
+ * finishes it there; all others ask for the submitter's task, since only that can
+ * reach the memory. The submitter parks commands with the ring's lock held, so no
+ * cancel meets one half parked; what a worker is given goes to the submitter first.
+ *
+ * References (waiter.ref): the command, the timer or its work, a wake-up under way.
+ */
+#include <linux/hrtimer.h>
+
+#include "sel.h"
+#include "uring.h"
+
+/* A command as it is issued. */
+struct issue {
+	struct io_uring_cmd *cmd;
+	unsigned int flags;
+	unsigned int nr;		/* of the ioctl */
+	struct kchan_uring u;
+	struct kgroup *under;
+	s64 deadline;
+	union {
+		struct kchan_xfer x;
+		struct kchan_select sel;
+	};
+};
+
+static int take_args(struct issue *is)
+{
+	unsigned int size = is->u.size;
+
+	if (is->u.reserved || size > KCHAN_SHORT_MAX)
+		return -EINVAL;
+	if (is->nr == _IOC_NR(KCHAN_IOC_SELECT)) {
+		int err = kchan_args(&is->sel, sizeof(is->sel), KCHAN_SELECT_V1,
+				     _IOC(0, 0, 0, size), is->u.addr);
+
+		if (err)
+			return err;
+		if (is->sel.flags & ~KCHAN_PRIO || is->sel.handle || is->sel.tag ||
+		    is->sel.peer_tag || is->sel.n > KCHAN_MAX_CASES || kchan_uring_fixed(is->cmd))
+			return -EINVAL;
+		is->deadline = is->sel.deadline;
+		is->under = kgroup_under(is->sel.under);
+	} else {
+		int err = kchan_args(&is->x, sizeof(is->x), KCHAN_XFER_V1,
+				     _IOC(0, 0, 0, size), is->u.addr);
+
+		if (err)
+			return err;
+		if (is->x.flags || is->x.tag || is->x.peer_tag)
+			return -EINVAL;
+		is->deadline = is->x.deadline;
+		is->under = kgroup_under(is->x.under);
+	}
+	return PTR_ERR_OR_ZERO(is->under);
+}
+
+static int import(struct issue *is, struct kchan_mem *mem, struct iov_iter *iter)
+{
+	int dir = is->nr == _IOC_NR(KCHAN_IOC_SEND) ? ITER_SOURCE : ITER_DEST;
+	int err;
+
+	memset(mem, 0, sizeof(*mem));
+	mem->buf = u64_to_user_ptr(is->x.buf);
+	if (!kchan_uring_fixed(is->cmd))
+		return 0;
+	err = io_uring_cmd_import_fixed(is->x.buf, min_t(u64, is->x.len, INT_MAX), dir, iter,
+					is->cmd);
+	mem->iter = iter;
+	return err;
+}
+
+static long try_send(struct issue *is, struct kchan *c, struct kchan_payload *p)
+{
+	struct kchan_mem src;
+	struct iov_iter iter;
+	long r;
+
+	if (is->x.len > c->msg_max)
+		return -EMSGSIZE;
+	r = import(is, &src, &iter);
+	if (r)
+		return r;
+	p->tag = 0;
+	return kchan_load(p, &src, is->x.len);
+}
+
+/* A transfer in the call itself, until @deadline. */
+static long transfer(struct issue *is, s64 deadline)
+{
+	struct kchan *c = is->cmd->file->private_data;
+	struct kchan_payload p kchan_uninitialized;
+	struct kchan_mem dst;
+	struct iov_iter iter;
+	long r;
+
+	if (is->nr == _IOC_NR(KCHAN_IOC_SEND)) {
+		r = try_send(is, c, &p);
+		if (r)
+			return r;
+		r = is->under ? kgroup_error(is->under) : 0;
+		if (!r)
+			return kchan_send(c, &p, is->under, deadline);
+		kchan_drop(&p);
+		return r;
+	}
+	r = import(is, &dst, &iter);
+	if (!r && is->under)
+		r = kgroup_error(is->under);
+	if (r)
+		return r;
+	return kchan_recv(c, min_t(u64, is->x.len, INT_MAX), &dst, NULL, is->under, deadline);
+}
+
+#ifdef KCHAN_HAVE_URING_CANCEL
+
+/* A parked command. */
+struct kchan_op {
+	struct sel s;			/* first: the waiter */
+	struct io_uring_cmd *cmd;
+	unsigned int nr;
+	struct kgroup *under;
+	struct kgroup_node un;
+	bool timed;
+	struct hrtimer timer;
+	struct work_struct late;
+	struct kchan_mem dst;
+	struct iov_iter iter;
+};
+
+static struct kchan_op *op_of(struct kchan_waiter *w)
+{
+	return container_of(w, struct kchan_op, s.w);
+}
+
+static struct kchan_op **pdu_of(struct io_uring_cmd *cmd)
+{
+	return io_uring_cmd_to_pdu(cmd, struct kchan_op *);
+}
+
+static void op_put(struct kchan_op *op)
+{
+	if (!refcount_dec_and_test(&op->s.w.ref))
+		return;
+	sel_destroy(&op->s);
+	if (op->under)
+		kgroup_put(op->under);
+	kfree(op);
+}
+
+/* What the command answers. @dead: its task's memory can't be reached. */
+static long result(struct kchan_op *op, bool dead)
+{
+	struct sel *s = &op->s;
+	struct sel_case *k = &s->cs[s->w.fired];
+
+	if (s->w.state != KCHAN_DONE)
+		return s->w.res;
+	if (dead && k->op == KCHAN_RECV && s->w.res >= 0) {
+		kchan_put_back(k->c, &s->in);
+		return -ECANCELED;
+	}
+	if (op->nr == _IOC_NR(KCHAN_IOC_SELECT))
+		return dead ? s->w.fired : sel_finish(s);
+	return k->op == KCHAN_RECV ? sel_deliver(s, &op->dst) : s->w.res;
+}
+
+/* It has ended: take it back everywhere and answer. */
+static void finish(struct kchan_op *op, unsigned int issue_flags, bool dead)
+{
+	if (op->timed && hrtimer_cancel(&op->timer))
+		op_put(op);	/* never the last */
+	sel_dequeue(&op->s);
+	if (op->under)
+		kgroup_detach(op->under, &op->un);
+	io_uring_cmd_done(op->cmd, result(op, dead), 0, issue_flags);
+	op_put(op);
+}
+
+static void finish_in_task(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	finish(*pdu_of(cmd), issue_flags, kchan_uring_dead(issue_flags));
+}
+
+static void op_done(struct kchan_waiter *w)
+{
+	struct kchan_op *op = op_of(w);
+
+	io_uring_cmd_complete_in_task(op->cmd, finish_in_task);
+	op_put(op);
+}
+
+static enum hrtimer_restart timer_fired(struct hrtimer *timer)
+{
+	struct kchan_op *op = container_of(timer, struct kchan_op, timer);
+
+	queue_work(kchan_wq, &op->late);
+	return HRTIMER_NORESTART;
+}
+
+static void late_work(struct work_struct *work)
+{
+	struct kchan_op *op = container_of(work, struct kchan_op, late);
+
+	if (kchan_abort(&op->s.w, -ETIMEDOUT))
+		io_uring_cmd_complete_in_task(op->cmd, finish_in_task);
+	op_put(op);
+}
+
+static int cancel(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct kchan_op *op = *pdu_of(cmd);
+
+	if (kchan_abort(&op->s.w, -ECANCELED))
+		finish(op, issue_flags, true);
+	return 0;
+}
+
+/* The transfer of @is as a select of one case. */
+static int load_transfer(struct kchan_op *op, struct issue *is)
+{
+	struct kchan *c = is->cmd->file->private_data;
+	struct sel_case *k = &op->s.cs[0];
+
+	kref_get(&c->ref);
+	k->c = c;
+	k->node.waiter = &op->s.w;
+	INIT_LIST_HEAD(&k->node.list);
+	if (is->nr == _IOC_NR(KCHAN_IOC_SEND)) {
+		k->op = KCHAN_SEND;
+		op->s.outs = kvcalloc(1, sizeof(*op->s.outs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		if (!op->s.outs)
+			return -ENOMEM;
+		k->out = k->node.out = op->s.outs;
+		return try_send(is, c, k->out);
+	}
+	k->op = KCHAN_RECV;
+	k->node.room = min_t(u64, is->x.len, INT_MAX);
+	return import(is, &op->dst, &op->iter);
+}
+
+static struct kchan_op *op_new(struct issue *is)
+{
+	bool select = is->nr == _IOC_NR(KCHAN_IOC_SELECT);
+	unsigned int n = select ? is->sel.n : 1;
+	struct kchan_op *op;
+	int err = -ENOMEM;
+
+	op = kzalloc(sizeof(*op), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!op)
+		return ERR_PTR(-ENOMEM);
+	if (!sel_init(&op->s, select ? u64_to_user_ptr(is->sel.cases) : NULL, n,
+		      select && is->sel.flags & KCHAN_PRIO, 0, kchan_uring_compat(is->flags))) {
+		kfree(op);
+		return ERR_PTR(-ENOMEM);
+	}
+	op->s.no_poll = true;
+	op->s.w.task = NULL;
+	op->s.w.done = op_done;
+	refcount_set(&op->s.w.ref, 1);
+	op->cmd = is->cmd;
+	op->nr = is->nr;
+	op->under = is->under ? kgroup_get(is->under) : NULL;
+	INIT_WORK(&op->late, late_work);
+	kchan_hrtimer_setup(&op->timer, timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	err = sel_charge(&op->s, sizeof(*op));
+	if (!err)
+		err = select ? sel_load(&op->s) : load_transfer(op, is);
+	if (!err && op->under)
+		err = kgroup_error(op->under);
+	if (!err)
+		return op;
+	op_put(op);
+	return ERR_PTR(err);
+}
+
+/* From here on it can be cancelled, and only finish() answers. */
+static void park(struct kchan_op *op, struct issue *is)
+{
+	int err;
+
+	*pdu_of(is->cmd) = op;
+	io_uring_cmd_mark_cancelable(is->cmd, is->flags);
+	op->s.w.queued = true;
+	err = op->under ? kgroup_attach(op->under, &op->un, &op->s.w) : 0;
+	if (err) {
+		INIT_LIST_HEAD(&op->un.list);
+		kchan_abort(&op->s.w, err);
+		finish(op, is->flags, false);
+		return;
+	}
+	if (is->deadline != KCHAN_FOREVER) {
+		op->timed = true;
+		refcount_inc(&op->s.w.ref);
+		hrtimer_start(&op->timer, kchan_deadline_to_host(is->deadline), HRTIMER_MODE_ABS);
+	}
+	if (sel_enqueue(&op->s) == SEL_FOUND)
+		finish(op, is->flags, false);
+}
+
+/* Nothing is ready, or it is a select: do it or park it. */
+static long start(struct issue *is)
+{
+	struct kchan_op *op = op_new(is);
+	long r;
+
+	if (IS_ERR(op))
+		return PTR_ERR(op);
+	r = sel_probe(&op->s, is->deadline == KCHAN_NOW);
+	if (!r) {
+		op->s.w.state = KCHAN_DONE;
+		r = result(op, false);
+	} else if (r == KCHAN_WAIT) {
+		r = kchan_late(is->deadline);
+		if (!r) {
+			park(op, is);
+			return -EIOCBQUEUED;
+		}
+	}
+	op_put(op);
+	return r;
+}
+
+static long wait_for(struct issue *is)
+{
+	long r;
+
+	if (is->nr == _IOC_NR(KCHAN_IOC_SELECT))
+		return start(is);
+	r = transfer(is, KCHAN_NOW);
+	return r == -EAGAIN && is->deadline != KCHAN_NOW ? start(is) : r;
+}
+
+static void reissue(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	int r = kchan_uring_dead(issue_flags) ? -ECANCELED : kchan_uring_cmd(cmd, issue_flags);
+
+	if (r != -EIOCBQUEUED)
+		io_uring_cmd_done(cmd, r, 0, issue_flags);
+}
+
+/* True: @cmd is dealt with. */
+static bool detour(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	if (issue_flags & IO_URING_F_CANCEL) {
+		cancel(cmd, issue_flags);
+		return true;
+	}
+	if (!(issue_flags & IO_URING_F_UNLOCKED))
+		return false;
+	io_uring_cmd_complete_in_task(cmd, reissue);
+	return true;
+}
+
+#else
+
+static long wait_for(struct issue *is)
+{
+	bool try = is->flags & IO_URING_F_NONBLOCK;
+	s64 deadline = try ? KCHAN_NOW : is->deadline;
+	long r;
+
+	if (is->nr == _IOC_NR(KCHAN_IOC_SELECT)) {
+		is->sel.deadline = deadline;
+		r = kchan_select_args(&is->sel, is->under, true, true, kchan_uring_compat(is->flags));
+	} else {
+		r = transfer(is, deadline);
+	}
+	/* let a worker wait */
+	return r == -EAGAIN && try && is->deadline != KCHAN_NOW ? KCHAN_WAIT : r;
+}
+
+static bool detour(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	return false;
+}
+
+#endif
+
+/* Can this command be issued on this file? */
+static int check_file(struct issue *is)
+{
+	int side = kchan_side_of(is->cmd->file);
+
+	if (_IOC_TYPE(is->cmd->cmd_op) != KCHAN_MAGIC)
+		return -ENOTTY;
+	switch (is->nr) {
+	case _IOC_NR(KCHAN_IOC_SEND):
+		return side == KCHAN_SIDE_TX ? 0 : -EBADF;
+	case _IOC_NR(KCHAN_IOC_RECV):
+		return side == KCHAN_SIDE_RX ? 0 : -EBADF;
+	case _IOC_NR(KCHAN_IOC_SELECT):
+		return 0;
+	default:
+		return -ENOTTY;
+	}
+}
+
+int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct issue is = { .cmd = cmd, .flags = issue_flags, .nr = _IOC_NR(cmd->cmd_op) };
+	long r;
+
+	if (detour(cmd, issue_flags))
+		return -EIOCBQUEUED;
+	r = check_file(&is);
+	if (r)
+		return r;
+	kchan_uring_copy(&is.u, cmd, sizeof(is.u));
+	r = take_args(&is);
+	if (r)
+		return r;
+	r = wait_for(&is);
+	if (is.under)
+		kgroup_put(is.under);
+	if (r == KCHAN_WAIT)
+		return -EAGAIN;
+	if (r == -ERESTARTSYS)
+		r = -EINTR;
+	if (r != -EAGAIN)
+		return r;
+	/* an answer here, while io_uring would try again */
+	io_uring_cmd_done(cmd, r, 0, issue_flags);
+	return -EIOCBQUEUED;
+}
+
+u64 kchan_uring_features(void)
+{
+#ifdef KCHAN_HAVE_URING_CANCEL
+	return KCHAN_FEAT_URING | KCHAN_FEAT_URING_PARK;
+#else
+	return KCHAN_FEAT_URING;
+#endif
+}
