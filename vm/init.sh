@@ -80,7 +80,7 @@ run()	# program: a test program
 
 example()	# program, arguments...: its output is what its .out file says
 {
-	name=$1; want=/examples/$1.$2.out; [ -e "$want" ] || want=/examples/$1.out
+	name=${1#tsan_}; want=/examples/$name.$2.out; [ -e "$want" ] || want=/examples/$name.out
 	limited 60 "/examples/$@"
 	if [ $rc = 0 ] && cmp -s /tmp/log "$want"; then
 		pass=$((pass + 1)); echo "== example $*: ok"
