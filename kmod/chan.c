@@ -664,8 +664,8 @@ int kchan_shut(struct kchan *c, int side, int err)
 		cond_resched();
 		spin_lock(&c->lock);
 	}
-	wake_up_interruptible_poll(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
-	wake_up_interruptible_poll(&c->tx_poll, EPOLLOUT | EPOLLWRNORM | EPOLLERR);
+	kchan_tell_all(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
+	kchan_tell_all(&c->tx_poll, EPOLLOUT | EPOLLWRNORM | EPOLLERR);
 	return 0;
 }
 

@@ -196,7 +196,7 @@ static void mark(struct kgroup *g, const struct kgroup_cause *end)
 	spin_unlock(&g->lock);
 	complete_queue(g, &g->under, KCHAN_ABORTED, error_of(end));
 	complete_queue(g, &g->joiners, KCHAN_ABORTED, -end->err);
-	wake_up_interruptible_poll(&g->poll, EPOLLIN | EPOLLRDNORM);
+	kchan_tell_all(&g->poll, EPOLLIN | EPOLLRDNORM);
 }
 
 /* End the live group @top and all that is attached below it. */
@@ -328,7 +328,7 @@ static void count_out(struct kgroup *g, int err)
 	spin_unlock(&g->lock);
 	kchan_wake_all(&wk);
 	if (none)
-		wake_up_interruptible_poll(&g->poll, EPOLLOUT | EPOLLWRNORM);
+		kchan_tell_all(&g->poll, EPOLLOUT | EPOLLWRNORM);
 }
 
 /* @unjoin: as if it had never been one. */

@@ -316,7 +316,7 @@ static void show_text(struct seq_file *m, const char *name, const char *text)
 {
 	seq_printf(m, "%s:\t", name);
 	for (; *text; text++)
-		seq_putc(m, *text < ' ' || *text == 127 ? '?' : *text);
+		seq_putc(m, (u8)*text < ' ' || *text == 127 ? '?' : *text);
 	seq_putc(m, '\n');
 }
 

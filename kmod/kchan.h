@@ -381,6 +381,15 @@ u64 kchan_uring_features(void);
 /* batch.c */
 long kchan_batch(struct kchan *c, int side, unsigned int cmd, unsigned long arg, bool compat);
 
+/*
+ * For what is true for ever, as an end: all pollers are told, those of
+ * EPOLLEXCLUSIVE too, for nobody passes it on.
+ */
+static inline void kchan_tell_all(wait_queue_head_t *wq, __poll_t events)
+{
+	__wake_up(wq, TASK_INTERRUPTIBLE, 0, poll_to_key(events));
+}
+
 static inline bool kchan_shared_fds(void)
 {
 	return atomic_read(&current->files->count) > 1;
