@@ -3,6 +3,7 @@
 #ifndef UTIL_H
 #define UTIL_H
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -165,8 +166,8 @@ static inline void *shared(size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-/* Wait until a thread sleeps in an ioctl, for calls that no channel counts. */
-static inline bool asleep(const int *tid)
+/* Wait until a thread sleeps in the system call @nr. */
+static inline bool asleep_in(const int *tid, long nr)
 {
 	for (int i = 0; i < 5000; i++, usleep(1000)) {
 		char path[40], text[64] = "";
@@ -176,13 +177,19 @@ static inline bool asleep(const int *tid)
 		fd = id ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 		if (fd < 0)
 			continue;
-		if (read(fd, text, sizeof(text) - 1) > 0 && atoi(text) == SYS_ioctl) {
+		if (read(fd, text, sizeof(text) - 1) > 0 && isdigit(text[0]) && atol(text) == nr) {
 			close(fd);
 			return true;
 		}
 		close(fd);
 	}
 	return false;
+}
+
+/* ... in an ioctl, for calls that no channel counts. */
+static inline bool asleep(const int *tid)
+{
+	return asleep_in(tid, SYS_ioctl);
 }
 
 static inline void close2(int *end)
