@@ -176,7 +176,8 @@ static void complete_queue(struct kgroup *g, struct list_head *q, int state, int
 		kchan_wake_init(&wk);
 		spin_lock(&g->lock);
 		while (!list_empty(q) && wk.n < KCHAN_WAKES)
-			complete_one(list_first_entry(q, struct kgroup_node, list), state, res, &wk);
+			complete_one(list_first_entry(q, struct kgroup_node, list),
+				     state, res, &wk);
 		more = !list_empty(q);
 		spin_unlock(&g->lock);
 		kchan_wake_all(&wk);
@@ -298,7 +299,7 @@ static void release_place(struct kgroup *g, struct kchan_wake *wk)
 	lockdep_assert_held(&g->lock);
 	while (!g->end && !list_empty(&g->joiners))
 		if (complete_one(list_first_entry(&g->joiners, struct kgroup_node, list),
-			     KCHAN_DONE, 0, wk))
+				 KCHAN_DONE, 0, wk))
 			return;
 	g->members--;
 }
@@ -321,7 +322,7 @@ static void count_out(struct kgroup *g, int err)
 	none = !g->members;
 	while (none && !list_empty(&g->idlers)) {
 		complete_one(list_first_entry(&g->idlers, struct kgroup_node, list),
-			 KCHAN_DONE, 0, &wk);
+			     KCHAN_DONE, 0, &wk);
 		if (wk.n == KCHAN_WAKES)
 			kchan_wake_all(&wk);
 	}

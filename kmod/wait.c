@@ -85,7 +85,7 @@ bool kchan_commit_self(struct kchan_waiter *self)
  * a single peer may be gone the moment DONE is seen.
  */
 void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
-			  struct kchan_wake *wk)
+		    struct kchan_wake *wk)
 {
 	struct kchan_waiter *w = n->waiter;
 	struct task_struct *late;
