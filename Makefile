@@ -10,8 +10,10 @@ help:
 	@echo "make shell        a shell in a virtual machine with the module loaded"
 	@echo "make modules      kmod/kchan.ko for the kernel in KDIR ($(KDIR))"
 	@echo "make lib          libchan/libchan.a and libchan/libchan.so"
-	@echo "make install      the library, headers and man pages, udev rule (PREFIX, DESTDIR)"
+	@echo "make install      the library, headers and man pages, udev rule, group (PREFIX, DESTDIR)"
 	@echo "make dkms-install the module through DKMS, for every kernel with headers"
+	@echo "make check-build  the module for every Debian kernel flavour, the library, what is installed"
+	@echo "make check-dkms   the module through DKMS, for every kernel with headers (as root)"
 	@echo "make clean        remove what was built"
 
 modules:
@@ -32,23 +34,25 @@ check:
 check-quick:
 	@vm/check --quick 6.12
 
+check-build:
+	@tools/check-build
+
+check-dkms:
+	@tools/check-dkms
+
 install:
 	$(MAKE) -C libchan install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
 	install -D -m 644 dist/60-kchan.rules $(DESTDIR)/usr/lib/udev/rules.d/60-kchan.rules
 	install -D -m 644 dist/kchan.conf $(DESTDIR)/usr/lib/modules-load.d/kchan.conf
+	install -D -m 644 dist/kchan.sysusers $(DESTDIR)/usr/lib/sysusers.d/kchan.conf
+	@[ -n "$(DESTDIR)" ] || systemd-sysusers kchan.conf 2> /dev/null || groupadd --force --system kchan || \
+		echo "make a group kchan: groupadd --system kchan"
 
 dkms-install:
-	@command -v dkms > /dev/null || { echo "dkms is missing: apt-get install dkms"; exit 1; }
-	rm -rf /usr/src/kchan-$(VERSION)
-	mkdir -p /usr/src/kchan-$(VERSION)
-	cp -r dkms.conf kmod uapi /usr/src/kchan-$(VERSION)/
-	dkms remove kchan/$(VERSION) --all 2> /dev/null || true
-	dkms add kchan/$(VERSION)
-	for k in /lib/modules/*/build; do \
-		dkms install --force kchan/$(VERSION) -k $$(basename $$(dirname $$k)) || exit 1; done
+	@tools/dkms-install $(VERSION)
 
 clean:
 	rm -rf build
 	$(MAKE) -C libchan clean
 
-.PHONY: help modules lib demo shell check check-quick install dkms-install clean
+.PHONY: help modules lib demo shell check check-quick check-build check-dkms install dkms-install clean
