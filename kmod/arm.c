@@ -168,7 +168,7 @@ static long armed_ioctl_any(struct file *file, unsigned int cmd, unsigned long a
 	case _IOC_NR(KCHAN_IOC_FIRED):
 		return do_fired(file->private_data, cmd, arg, compat);
 	case _IOC_NR(KCHAN_IOC_FEATURES):
-		return kchan_features(arg);
+		return kchan_features(cmd, arg);
 	default:
 		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
 	}

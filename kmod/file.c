@@ -165,12 +165,12 @@ static long do_shut(struct kchan *c, int side, unsigned int cmd, unsigned long a
 	return kchan_shut(c, side, s.err);
 }
 
-static long do_info(struct kchan *c, int side, unsigned long arg)
+static long do_info(struct kchan *c, int side, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_info info;
 
 	kchan_fill_info(c, side, &info);
-	return kchan_answer(&info, sizeof(info), KCHAN_INFO_V1, arg);
+	return kchan_answer(&info, sizeof(info), KCHAN_INFO_V1, cmd, arg);
 }
 
 /* What both ends can do. */
@@ -197,9 +197,9 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bo
 	case _IOC_NR(KCHAN_IOC_SHUT):
 		return do_shut(c, side, cmd, arg);
 	case _IOC_NR(KCHAN_IOC_INFO):
-		return do_info(c, side, arg);
+		return do_info(c, side, cmd, arg);
 	case _IOC_NR(KCHAN_IOC_FEATURES):
-		return kchan_features(arg);
+		return kchan_features(cmd, arg);
 	default:	/* the short calls of this side are done before */
 		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
 	}
@@ -390,9 +390,16 @@ const struct file_operations kchan_tx_fops = {
 /* A bare descriptor for a select that waits; see struct kchan_select. */
 static long handle_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 {
-	if (_IOC_TYPE(cmd) == KCHAN_MAGIC && _IOC_NR(cmd) == _IOC_NR(KCHAN_IOC_SELECT))
+	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
+		return -ENOTTY;
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(KCHAN_IOC_SELECT):
 		return kchan_select(cmd, arg, true, compat);
-	return kchan_knows(cmd) ? -EBADF : -ENOTTY;
+	case _IOC_NR(KCHAN_IOC_FEATURES):
+		return kchan_features(cmd, arg);
+	default:
+		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
+	}
 }
 
 static long handle_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

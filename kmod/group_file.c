@@ -219,12 +219,12 @@ static long do_value(struct kgroup *g, bool set, unsigned int cmd, unsigned long
 	return set ? kgroup_set(g, &v) : kgroup_get_value(g, &v);
 }
 
-static long do_info(struct kgroup *g, unsigned long arg)
+static long do_info(struct kgroup *g, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_group_info info;
 
 	kgroup_fill_info(g, &info);
-	return kchan_answer(&info, sizeof(info), KCHAN_GROUP_INFO_V1, arg);
+	return kchan_answer(&info, sizeof(info), KCHAN_GROUP_INFO_V1, cmd, arg);
 }
 
 static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
@@ -239,7 +239,7 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, 
 	case _IOC_NR(KCHAN_IOC_WAIT):
 		return do_wait(g, cmd, arg);
 	case _IOC_NR(KCHAN_IOC_GROUP_INFO):
-		return do_info(g, arg);
+		return do_info(g, cmd, arg);
 	case _IOC_NR(KCHAN_IOC_VALUE_GET):
 		return do_value(g, false, cmd, arg);
 	case _IOC_NR(KCHAN_IOC_SELECT):
@@ -247,7 +247,7 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, 
 	case _IOC_NR(KCHAN_IOC_ARM):
 		return kchan_arm(cmd, arg, compat);
 	case _IOC_NR(KCHAN_IOC_FEATURES):
-		return kchan_features(arg);
+		return kchan_features(cmd, arg);
 	}
 	switch (_IOC_NR(cmd)) {
 	case _IOC_NR(KCHAN_IOC_WATCH):

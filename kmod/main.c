@@ -79,13 +79,15 @@ int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned
 }
 
 /* Answer @v through the struct kchan_out at @arg, which has room for @oldest. */
-int kchan_answer(const void *v, size_t known, size_t oldest, unsigned long arg)
+int kchan_answer(const void *v, size_t known, size_t oldest, unsigned int cmd,
+		 unsigned long arg)
 {
 	struct kchan_out out;
 	size_t n;
+	int err = kchan_args(&out, sizeof(out), sizeof(out), cmd, arg);
 
-	if (copy_from_user(&out, (void __user *)arg, sizeof(out)))
-		return -EFAULT;
+	if (err)
+		return err;
 	if (out.reserved || out.size < oldest || out.size > PAGE_SIZE)
 		return -EINVAL;
 	n = min_t(size_t, known, out.size);
@@ -95,7 +97,7 @@ int kchan_answer(const void *v, size_t known, size_t oldest, unsigned long arg)
 	return 0;
 }
 
-int kchan_features(unsigned long arg)
+int kchan_features(unsigned int cmd, unsigned long arg)
 {
 	struct kchan_features f = {
 		.abi = KCHAN_ABI,
@@ -108,7 +110,7 @@ int kchan_features(unsigned long arg)
 		.features = kchan_uring_features(),
 	};
 
-	return kchan_answer(&f, sizeof(f), KCHAN_FEATURES_V1, arg);
+	return kchan_answer(&f, sizeof(f), KCHAN_FEATURES_V1, cmd, arg);
 }
 
 static long make(unsigned int cmd, unsigned long arg)
@@ -139,7 +141,7 @@ static long dev_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 		return -ENOTTY;
 	switch (_IOC_NR(cmd)) {
 	case _IOC_NR(KCHAN_IOC_FEATURES):
-		return kchan_features(arg);
+		return kchan_features(cmd, arg);
 	case _IOC_NR(KCHAN_IOC_MAKE):
 		return make(cmd, arg);
 	case _IOC_NR(KCHAN_IOC_KIND):
