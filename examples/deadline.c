@@ -45,7 +45,10 @@ int main(void)
 	overslept(below, CHAN_FOREVER);
 	printf("its cause: %s, \"%s\"\n", strerror(look(below).err), look(below).why);
 
-	/* a deadline that has passed: born ended */
+	/* born ended: below one that has ended, or with a deadline that has passed */
+	below = must(chan_group(group, CHAN_FOREVER, 0, 0));
+	overslept(below, CHAN_FOREVER);
+	printf("its cause: %s, \"%s\"\n", strerror(look(below).err), look(below).why);
 	below = must(chan_group(-1, soon, 0, 0));
 	overslept(below, CHAN_FOREVER);
 	return 0;
