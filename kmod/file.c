@@ -10,13 +10,6 @@
 #include "group.h"
 
 static const struct file_operations handle_fops;
-static const struct super_block *anon_sb;
-
-/* The file system of anonymous files, known once there are channels. */
-const struct super_block *kchan_anon_sb(void)
-{
-	return READ_ONCE(anon_sb);
-}
 
 /* Which end, or -1. */
 int kchan_side_of(struct file *file)
@@ -439,7 +432,6 @@ static struct file *open_end(struct kchan *c, int side)
 	if (IS_ERR(file))
 		return file;
 	kref_get(&c->ref);
-	WRITE_ONCE(anon_sb, file_inode(file)->i_sb);
 	stream_open(file_inode(file), file);
 	file->f_mode |= FMODE_NOWAIT;
 	return file;

@@ -7,6 +7,7 @@
 #include <linux/eventfd.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
+#include <linux/magic.h>
 #include <linux/net.h>
 #include <net/sock.h>
 
@@ -30,18 +31,29 @@ static bool is_inet(struct file *file)
 	       (sock->sk->sk_family == AF_INET || sock->sk->sk_family == AF_INET6);
 }
 
-/* @anon: the file system of anonymous files, whose inodes some kernels call regular. */
-static bool may_travel(struct file *file, const struct super_block *anon)
+/*
+ * A file that a mount shows, or memory. What the kernel keeps in file systems of
+ * its own alone may look like a regular file too (a pidfd), and is none.
+ */
+static bool is_plain(const struct inode *inode)
+{
+	const struct super_block *sb = inode->i_sb;
+
+	if (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode))
+		return false;
+	return !(sb->s_flags & SB_NOUSER) || sb->s_magic == TMPFS_MAGIC ||
+	       sb->s_magic == HUGETLBFS_MAGIC;
+}
+
+static bool may_travel(struct file *file)
 {
 	struct inode *inode = file_inode(file);
 
 	if (kchan_is_ours(file))
 		return kgroup_is(file) || kchan_side_of(file) == KCHAN_SIDE_TX;
-	if (inode->i_sb == anon)
-		return is_eventfd(file);
 	if (S_ISSOCK(inode->i_mode))
 		return is_inet(file);
-	return S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode) || S_ISFIFO(inode->i_mode);
+	return S_ISFIFO(inode->i_mode) || is_plain(inode) || is_eventfd(file);
 }
 
 void kchan_files_free(struct kchan_files *f)
@@ -86,7 +98,7 @@ struct kchan_files *kchan_files_load(const int __user *fds, u32 n)
 			break;
 		f->file[f->n++] = file;
 		err = -ELOOP;
-		if (!may_travel(file, kchan_anon_sb()))
+		if (!may_travel(file))
 			break;
 		err = 0;
 	}

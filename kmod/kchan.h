@@ -342,7 +342,6 @@ int kchan_make_fds(struct kchan_make *m, struct kchan_make __user *um);
 int kchan_handle_fd(void);
 int kchan_kind(int fd);
 int kchan_side_of(struct file *file);
-const struct super_block *kchan_anon_sb(void);
 struct kchan *kchan_from_fd(int fd, int side);
 bool kchan_is_ours(struct file *file);
 __poll_t kchan_poll(struct kchan *c, int side, struct file *file, poll_table *pt);

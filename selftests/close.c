@@ -318,7 +318,10 @@ static int race_send(void *arg)
 			return 0;
 		r->sent[me][i] = 1;
 	}
-	return 1;
+	/* out of numbers before the shut, on a slow machine: it was no race */
+	poll(&(struct pollfd){ .fd = r->e[1] }, 1, 5000);
+	r->last[me] = chan_send(r->e[1], &me, 4, -1, CHAN_NOW);
+	return 0;
 }
 
 static int race_recv(void *arg)

@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT
+/* Armed selects: parked, with nobody asleep. */
+#include <sys/socket.h>
+
+#include "kselftest_harness.h"
+#include "util.h"
+
+static int events_of(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN | POLLOUT };
+
+	return poll(&p, 1, 0) < 0 ? -errno : p.revents;
+}
+
+static bool fires(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 5000) == 1 && p.revents == POLLIN;
+}
+
+TEST(two_event_loops_meet_on_a_rendezvous)
+{
+	char buf[8] = "";
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
+	struct chan_case r = recv_case(e[0], buf, 8), s = send_case(e[1], "hello", 5);
+	int ar = chan_arm(&r, 1, 0);
+	ASSERT_GE(ar, 0);
+	EXPECT_EQ(CHAN_ARMED, chan_kind(ar));
+	EXPECT_EQ(FD_CLOEXEC, fcntl(ar, F_GETFD));
+	EXPECT_EQ(0, events_of(ar));
+	EXPECT_EQ(-EAGAIN, chan_fired(ar, &r, 1));
+	EXPECT_EQ(1, info_of(e[0]).parked_receivers);
+	EXPECT_EQ(POLLOUT, events_of(e[1]));
+	int as = chan_arm(&s, 1, 0);
+	ASSERT_GE(as, 0);
+	EXPECT_TRUE(fires(ar));
+	EXPECT_TRUE(fires(as));
+	EXPECT_EQ(0, chan_fired(as, &s, 1));
+	EXPECT_EQ(0, s.msg.res);
+	EXPECT_EQ(0, chan_fired(ar, &r, 1));
+	EXPECT_EQ(5, r.msg.res);
+	EXPECT_EQ(5, r.msg.len);
+	EXPECT_EQ(0, memcmp(buf, "hello", 5));
+	EXPECT_EQ(-EALREADY, chan_fired(ar, &r, 1));
+	EXPECT_EQ(-EALREADY, chan_fired(as, &s, 1));
+	EXPECT_EQ(0, events_of(ar));
+	EXPECT_EQ(1, info_of(e[0]).received);
+	close(ar);
+	close(as);
+	close2(e);
+}
+
+TEST(what_is_ready_fires_at_once)
+{
+	char buf[8];
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 8, 1, 0));
+	struct chan_case s = send_case(e[1], "x", 1), r = recv_case(e[0], buf, 8);
+	int a = chan_arm(&s, 1, 0);
+	EXPECT_EQ(POLLIN, events_of(a));
+	EXPECT_EQ(1, info_of(e[0]).len);
+	int b = chan_arm(&r, 1, 0);
+	EXPECT_EQ(POLLIN, events_of(b));
+	EXPECT_EQ(0, chan_fired(b, &r, 1));
+	EXPECT_EQ(1, r.msg.res);
+	close(a);
+	close(b);
+	close2(e);
+}
+
+/* Of many cases one is done; the others are taken back without anybody's help. */
+TEST(one_case_fires_and_the_others_are_taken_back)
+{
+	enum { N = 64 };
+	struct chan_case c[2 * N];
+	char buf[N][4];
+	int e[N][2];
+
+	for (int i = 0; i < N; i++) {
+		ASSERT_EQ(0, chan_make(e[i], 4, 0, 0));
+		c[i] = recv_case(e[i][0], buf[i], 4);
+		c[N + i] = (struct chan_case){ .fd = -1, .op = CHAN_RECV };
+	}
+	int a = chan_arm(c, 2 * N, 0);
+	ASSERT_GE(a, 0);
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(1, info_of(e[i][0]).parked_receivers);
+	ASSERT_EQ(0, chan_send(e[17][1], "abc", 3, -1, CHAN_NOW));
+	EXPECT_TRUE(fires(a));
+	for (int i = 0; i < N; i++) {
+		EXPECT_TRUE(parked(e[i][0], 0, 0));
+		if (i != 17)
+			EXPECT_EQ(-EAGAIN, chan_send(e[i][1], "abc", 3, -1, CHAN_NOW));
+	}
+	EXPECT_EQ(-EINVAL, chan_fired(a, c, N));
+	EXPECT_EQ(17, chan_fired(a, c, 2 * N));
+	EXPECT_EQ(3, c[17].msg.res);
+	close(a);
+	for (int i = 0; i < N; i++)
+		close2(e[i]);
+}
+
+TEST(closing_it_unfired_takes_all_back)
+{
+	char buf[4];
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	struct chan_case c[] = { recv_case(e[0], buf, 4), send_case(e[1], "x", 1) };
+	int a = chan_arm(c, 2, 0);	/* never pairs with itself */
+	EXPECT_EQ(0, events_of(a));
+	EXPECT_EQ(1, info_of(e[0]).parked_receivers);
+	EXPECT_EQ(1, info_of(e[0]).parked_senders);
+	close(a);
+	EXPECT_EQ(0, info_of(e[0]).parked_receivers);
+	EXPECT_EQ(0, info_of(e[0]).parked_senders);
+	EXPECT_EQ(0, info_of(e[0]).sent);
+	close2(e);
+}
+
+TEST(fired_and_not_fetched_goes_back_to_the_head)
+{
+	char buf[4] = "";
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 4, 2, 0));
+	struct chan_case r = recv_case(e[0], buf, 4);
+	int a = chan_arm(&r, 1, 0);
+	ASSERT_EQ(0, chan_send(e[1], "a", 1, -1, CHAN_NOW));
+	ASSERT_EQ(0, chan_send(e[1], "b", 1, -1, CHAN_NOW));
+	EXPECT_TRUE(fires(a));
+	EXPECT_EQ(1, info_of(e[0]).len);
+	close(a);
+	EXPECT_EQ(2, info_of(e[0]).len);
+	EXPECT_EQ(1, chan_recv(e[0], buf, 4, -1, CHAN_NOW));
+	EXPECT_EQ('a', buf[0]);
+	EXPECT_EQ(1, chan_recv(e[0], buf, 4, -1, CHAN_NOW));
+	EXPECT_EQ('b', buf[0]);
+	struct chan_info in = info_of(e[0]);
+	EXPECT_EQ(2, in.sent);
+	EXPECT_EQ(2, in.received);
+	close2(e);
+}
+
+TEST(a_bad_buffer_can_be_mended)
+{
+	char buf[8];
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
+	struct chan_case r = recv_case(e[0], buf, 8);
+	int a = chan_arm(&r, 1, 0);
+	ASSERT_EQ(0, chan_send(e[1], "hello", 5, -1, CHAN_NOW));
+	r.msg.len = 2;
+	EXPECT_EQ(-EMSGSIZE, chan_fired(a, &r, 1));
+	r.msg.len = 8;
+	r.msg.buf = (void *)8;
+	EXPECT_EQ(-EFAULT, chan_fired(a, &r, 1));
+	EXPECT_EQ(POLLIN, events_of(a));
+	r.msg.buf = buf;
+	EXPECT_EQ(0, chan_fired(a, &r, 1));
+	EXPECT_EQ(5, r.msg.res);
+	close(a);
+	close2(e);
+}
+
+/* It holds channels and no ends: the One Rule holds for it too. */
+TEST(an_end_that_dies_fires_its_case)
+{
+	char buf[4];
+	int e[2];
+
+	for (int own = 0; own < 2; own++) {
+		ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+		struct chan_case r = recv_case(e[0], buf, 4), s = send_case(e[1], "x", 1);
+		int a = chan_arm(&r, 1, 0);
+
+		close(e[!own]);
+		ASSERT_TRUE(fires(a));
+		EXPECT_EQ(0, chan_fired(a, &r, 1));
+		EXPECT_EQ(own ? -EPIPE : -ECONNRESET, r.msg.res);
+		close(a);
+		close(e[own]);
+
+		ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+		s.fd = e[1];
+		a = chan_arm(&s, 1, 0);
+		close(e[own]);
+		ASSERT_TRUE(fires(a));
+		EXPECT_EQ(0, chan_fired(a, &s, 1));
+		EXPECT_EQ(-EPIPE, s.msg.res);
+		close(a);
+		close(e[!own]);
+	}
+}
+
+TEST(a_killed_process_takes_its_armed_selects_back)
+{
+	char buf[4];
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	pid_t pid = fork();
+	if (!pid) {
+		struct chan_case r = recv_case(e[0], buf, 4);
+
+		for (int i = 0; i < 10; i++)
+			chan_arm(&r, 1, 0);
+		pause();
+	}
+	ASSERT_TRUE(parked(e[0], 0, 10));
+	ASSERT_EQ(0, chan_send(e[1], "keep", 4, -1, CHAN_NOW));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	EXPECT_TRUE(parked(e[0], 0, 0));
+	EXPECT_EQ(4, chan_recv(e[0], buf, 4, -1, SOON));	/* not lost with it */
+	EXPECT_EQ(0, memcmp(buf, "keep", 4));
+	close2(e);
+}
+
+/* In nested epolls, and under way over a socket: no cycle, no recursion. */
+TEST(nested_epolls_and_sockets_hold_it)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	char buf[4], ctl[CMSG_SPACE(sizeof(int))] = {};
+	int e[2], sv[2];
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	struct chan_case r = recv_case(e[0], buf, 4);
+	int a = chan_arm(&r, 1, 0), ep = epoll_create1(0), top = epoll_create1(0);
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, a, &ev));
+	ASSERT_EQ(0, epoll_ctl(top, EPOLL_CTL_ADD, ep, &ev));
+	EXPECT_EQ(0, epoll_wait(top, &ev, 1, 0));
+	ASSERT_EQ(0, chan_send(e[1], "x", 1, -1, CHAN_NOW));
+	EXPECT_EQ(1, epoll_wait(top, &ev, 1, 5000));
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sv));
+	struct iovec iov = { "x", 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = ctl,
+			    .msg_controllen = sizeof(ctl) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &a, sizeof(a));
+	ASSERT_EQ(1, sendmsg(sv[0], &m, 0));
+	close(a);
+	close(ep);
+	close(top);
+	close2(sv);	/* the last reference goes with the queue, and the message goes back */
+	EXPECT_EQ(1, chan_recv(e[0], buf, 4, -1, SOON));
+	close2(e);
+}
+
+TEST(bad_arms_make_nothing)
+{
+	int e[2], p[2], dups, low;
+	char buf[4];
+
+	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
+	ASSERT_EQ(0, pipe(p));
+	low = dup(0);
+	struct chan_case c = recv_case(e[0], buf, 4), d = { .fd = p[0], .op = CHAN_POLL };
+	EXPECT_EQ(-EINVAL, chan_arm(&d, 1, 0));
+	EXPECT_EQ(-EINVAL, chan_arm(&c, 1, 4));
+	EXPECT_EQ(-EINVAL, chan_arm(&c, 1025, 0));
+	EXPECT_EQ(-EFAULT, chan_arm(NULL, 1, 0));
+	c.fd = e[1];
+	EXPECT_EQ(-EBADF, chan_arm(&c, 1, 0));
+	c = send_case(e[1], "toolong", 7);
+	EXPECT_EQ(-EMSGSIZE, chan_arm(&c, 1, 0));
+	c = send_case(e[1], (void *)8, 4);
+	EXPECT_EQ(-EFAULT, chan_arm(&c, 1, 0));
+	c = recv_case(e[0], buf, 4);
+	EXPECT_EQ(-EBADF, chan_fired(e[0], &c, 1));
+	EXPECT_EQ(-ENOTTY, chan_fired(p[0], &c, 1));
+	int a = chan_arm(&c, 1, 0);
+	EXPECT_EQ(-EBADF, chan_send(a, "x", 1, -1, CHAN_NOW));
+	EXPECT_EQ(-EFAULT, chan_fired(a, NULL, 1));
+	close(a);
+	close(low);
+	dups = dup(0);
+	EXPECT_EQ(low, dups);	/* no descriptor was left */
+	EXPECT_EQ(0, info_of(e[0]).parked_receivers);
+}
+
+static struct {
+	int e[2];
+	long sent, got;
+	bool stop;
+} st;
+
+static void *armer(void *arg)
+{
+	unsigned int seed = (uintptr_t)arg;
+
+	while (!__atomic_load_n(&st.stop, __ATOMIC_RELAXED)) {
+		struct chan_case c[2];
+		char buf[8];
+		int x = 1;
+
+		c[0] = seed & 1 ? send_case(st.e[1], &x, 4) : recv_case(st.e[0], buf, 8);
+		c[1] = c[0];
+		int a = chan_arm(c, 1 + (rand_r(&seed) & 1), 0), n = 1;
+		if (a < 0)
+			abort();
+		struct pollfd p = { .fd = a, .events = POLLIN };
+		poll(&p, 1, rand_r(&seed) % 3);
+		n = -1;
+		if (rand_r(&seed) % 4) {
+			n = chan_fired(a, c, 1);
+			if (n == -EINVAL)
+				n = chan_fired(a, c, 2);
+		}
+		if (n >= 0 && c[0].op == CHAN_RECV)
+			__atomic_fetch_add(&st.got, 1, __ATOMIC_RELAXED);
+		close(a);
+	}
+	return NULL;
+}
+
+/* Armed on both sides, closed at random moments: what was sent was received or is there. */
+TEST(random_closes_lose_nothing)
+{
+	pthread_t t[6];
+
+	ASSERT_EQ(0, chan_make(st.e, 8, 2, 0));
+	for (uintptr_t i = 0; i < 6; i++)
+		pthread_create(&t[i], NULL, armer, (void *)i);
+	usleep(quick(4000, 1000) * 1000);
+	__atomic_store_n(&st.stop, true, __ATOMIC_RELAXED);
+	for (int i = 0; i < 6; i++)
+		pthread_join(t[i], NULL);
+	struct chan_info in = info_of(st.e[0]);
+	EXPECT_EQ(in.sent, in.received + in.len);
+	EXPECT_EQ(st.got, in.received);
+	EXPECT_GT(st.got, 50);
+	EXPECT_TRUE(parked(st.e[0], 0, 0));
+	close2(st.e);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: MIT
+/* io_uring: reads, writes and polls of ends, and kchan's own commands. */
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include "kselftest_harness.h"
+#include "util.h"
+#include <libchan-uring.h>
+
+#ifndef IORING_ASYNC_CANCEL_ALL
+#define IORING_ASYNC_CANCEL_ALL (1U << 0)
+#endif
+#define OP_READ_MULTISHOT 49	/* newer than Debian's liburing */
+
+/* Do commands park without a worker (6.7 and later)? */
+static bool parks(void)
+{
+	struct kchan_features f = {};
+	struct kchan_out out = { .addr = (uintptr_t)&f, .size = sizeof(f) };
+	int fd = open("/dev/kchan", O_RDWR);
+
+	ioctl(fd, KCHAN_IOC_FEATURES, &out);
+	close(fd);
+	return f.features & KCHAN_FEAT_URING_PARK;
+}
+
+FIXTURE(uring)
+{
+	struct io_uring ring;
+	struct kchan_xfer x[8];
+	int e[2];
+	char buf[64];
+};
+
+FIXTURE_SETUP(uring)
+{
+	ASSERT_EQ(0, io_uring_queue_init(16, &self->ring, 0));
+	ASSERT_EQ(0, chan_make(self->e, 64, 0, 0));
+}
+
+FIXTURE_TEARDOWN(uring)
+{
+	io_uring_queue_exit(&self->ring);
+	close2(self->e);
+}
+
+static struct io_uring_sqe *sqe_of(struct io_uring *ring, uint64_t id)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+	if (!sqe)
+		abort();
+	sqe->user_data = id;
+	return sqe;
+}
+
+/* prep clears the entry: set user_data after it */
+#define PREP(ring, id, fn, ...) do {					\
+	struct io_uring_sqe *sqe_ = sqe_of(ring, 0);			\
+	fn(sqe_, __VA_ARGS__);						\
+	sqe_->user_data = id;						\
+} while (0)
+
+/* The next completion: its result; its id into *id. */
+static int next(struct io_uring *ring, uint64_t *id)
+{
+	struct __kernel_timespec ts = { .tv_sec = 10 };
+	struct io_uring_cqe *cqe;
+	int r = io_uring_wait_cqe_timeout(ring, &cqe, &ts);
+
+	if (r < 0)
+		return -9999;
+	if (id)
+		*id = cqe->user_data;
+	r = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return r;
+}
+
+TEST_F(uring, commands_meet_on_a_rendezvous)
+{
+	int sum = 0;
+	uint64_t id;
+
+	PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
+	PREP(&self->ring, 2, chan_prep_send, self->e[1], &self->x[1], "hello", 5, -1, CHAN_FOREVER);
+	ASSERT_EQ(2, io_uring_submit(&self->ring));
+	for (int i = 0; i < 2; i++) {
+		int r = next(&self->ring, &id);
+
+		EXPECT_EQ(id == 1 ? 5 : 0, r);
+		sum += id;
+	}
+	EXPECT_EQ(3, sum);
+	EXPECT_EQ(0, memcmp(self->buf, "hello", 5));
+	EXPECT_EQ(1, info_of(self->e[0]).received);
+}
+
+TEST_F(uring, what_is_ready_is_done_and_what_may_not_wait_says_so)
+{
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 64, 1, 0));
+	PREP(&self->ring, 1, chan_prep_send, e[1], &self->x[0], "abc", 3, -1, CHAN_NOW);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(0, next(&self->ring, NULL));
+	PREP(&self->ring, 1, chan_prep_send, e[1], &self->x[0], "abc", 3, -1, CHAN_NOW);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(-EAGAIN, next(&self->ring, NULL));
+	PREP(&self->ring, 1, chan_prep_send, e[1], &self->x[0], "abc", 3, -1, chan_after(20 * MS));
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(-ETIMEDOUT, next(&self->ring, NULL));
+	PREP(&self->ring, 1, chan_prep_recv, e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(3, next(&self->ring, NULL));
+	chan_shut(e[1], EIO);
+	PREP(&self->ring, 1, chan_prep_recv, e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(-ECONNRESET, next(&self->ring, NULL));
+	close2(e);
+}
+
+TEST_F(uring, a_parked_command_is_ended_by_shut_deadline_and_group)
+{
+	int g = chan_group(-1, CHAN_FOREVER, 0, 0), d = chan_group(-1, chan_after(30 * MS), 0, 0);
+
+	PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, g, CHAN_FOREVER);
+	io_uring_submit(&self->ring);
+	ASSERT_TRUE(parked(self->e[0], 0, 1));
+	chan_cancel(g, 0, NULL);
+	EXPECT_EQ(-ECANCELED, next(&self->ring, NULL));
+	EXPECT_TRUE(parked(self->e[0], 0, 0));
+	PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, g, CHAN_FOREVER);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(-ECANCELED, next(&self->ring, NULL));
+	PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, d, CHAN_FOREVER);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(-ETIMEDOUT, next(&self->ring, NULL));
+	PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
+	io_uring_submit(&self->ring);
+	ASSERT_TRUE(parked(self->e[0], 0, 1));
+	chan_shut(self->e[1], 0);
+	EXPECT_EQ(-EPIPE, next(&self->ring, NULL));
+	close(g);
+	close(d);
+}
+
+static void prep_cancel(struct io_uring *ring, uint64_t id)
+{
+	struct io_uring_sqe *sqe = sqe_of(ring, 99);
+
+	io_uring_prep_cancel64(sqe, id, 0);
+	sqe->user_data = 99;
+}
+
+/*
+ * Kernels that park can be asked to cancel a command only by closing the ring:
+ * ASYNC_CANCEL does not reach commands. Where a worker waits it does.
+ */
+TEST_F(uring, the_end_of_the_ring_cancels_what_is_parked)
+{
+	struct io_uring ring;
+
+	ASSERT_EQ(0, io_uring_queue_init(16, &ring, 0));
+	PREP(&ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
+	PREP(&ring, 2, chan_prep_recv, self->e[0], &self->x[1], self->buf, 64, -1, CHAN_FOREVER);
+	ASSERT_EQ(2, io_uring_submit(&ring));
+	ASSERT_TRUE(parked(self->e[0], 0, 2));
+	io_uring_queue_exit(&ring);
+	EXPECT_TRUE(parked(self->e[0], 0, 0));
+}
+
+TEST_F(uring, a_killed_process_leaves_nothing_parked_and_loses_nothing)
+{
+	int st;
+
+	for (int i = 0; i < quick(60, 15); i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			struct io_uring ring;
+
+			if (io_uring_queue_init(16, &ring, 0))
+				_exit(1);
+			for (int k = 0; k < 8; k++)
+				PREP(&ring, k, chan_prep_recv, self->e[0], &self->x[k], self->buf, 64,
+				     -1, CHAN_FOREVER);
+			io_uring_submit(&ring);
+			pause();
+		}
+		ASSERT_TRUE(parked(self->e[0], 0, 8));
+		if (i % 3)
+			ASSERT_EQ(0, chan_send(self->e[1], "kept", 4, -1, CHAN_NOW));
+		kill(pid, SIGKILL);
+		waitpid(pid, &st, 0);
+		ASSERT_TRUE(parked(self->e[0], 0, 0));
+		struct chan_info in = info_of(self->e[0]);
+		ASSERT_EQ(in.sent, in.received + in.len);
+		while (chan_recv(self->e[0], self->buf, 64, -1, CHAN_NOW) == 4)
+			;
+	}
+}
+
+TEST_F(uring, select_does_one_case)
+{
+	struct kchan_select s;
+	char other[8];
+	int f[2], dev = open("/dev/kchan", O_RDWR);
+
+	ASSERT_EQ(0, chan_make(f, 8, 0, 0));
+	struct chan_case c[] = { recv_case(self->e[0], self->buf, 64), recv_case(f[0], other, 8) };
+	PREP(&self->ring, 1, chan_prep_select, dev, &s, c, 2, 0, -1, CHAN_FOREVER);
+	io_uring_submit(&self->ring);
+	ASSERT_TRUE(parked(f[0], 0, 1));
+	ASSERT_TRUE(parked(self->e[0], 0, 1));
+	ASSERT_EQ(0, chan_send(f[1], "two", 3, -1, CHAN_NOW));
+	EXPECT_EQ(1, next(&self->ring, NULL));
+	EXPECT_EQ(3, c[1].msg.res);
+	EXPECT_TRUE(parked(self->e[0], 0, 0));
+	PREP(&self->ring, 1, chan_prep_select, dev, &s, c, 2, 0, -1, CHAN_NOW);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(-EAGAIN, next(&self->ring, NULL));
+	PREP(&self->ring, 1, chan_prep_select, dev, &s, c, 2, 0, -1, chan_after(10 * MS));
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(-ETIMEDOUT, next(&self->ring, NULL));
+	/* closing the last sending end acts at once */
+	PREP(&self->ring, 1, chan_prep_select, dev, &s, c, 2, 0, -1, CHAN_FOREVER);
+	io_uring_submit(&self->ring);
+	ASSERT_TRUE(parked(f[0], 0, 1));
+	close(f[1]);
+	EXPECT_EQ(1, next(&self->ring, NULL));
+	EXPECT_EQ(-ECONNRESET, c[1].msg.res);
+	close(f[0]);
+	close(dev);
+}
+
+TEST_F(uring, bad_commands_are_refused)
+{
+	struct kchan_select s;
+	struct chan_case c = { .fd = self->e[0], .op = CHAN_POLL };
+
+#define EXPECT_CMD(err, fn, fd, ...) do {					\
+	struct io_uring_sqe *q = sqe_of(&self->ring, 0);			\
+	fn(q, fd, __VA_ARGS__);							\
+	fix(q);									\
+	io_uring_submit(&self->ring);						\
+	EXPECT_EQ(err, next(&self->ring, NULL));				\
+} while (0)
+#define fix(q)
+	EXPECT_CMD(-EBADF, chan_prep_recv, self->e[1], &self->x[0], self->buf, 64, -1, CHAN_NOW);
+	EXPECT_CMD(-EBADF, chan_prep_send, self->e[0], &self->x[0], self->buf, 4, -1, CHAN_NOW);
+	EXPECT_CMD(-EMSGSIZE, chan_prep_send, self->e[1], &self->x[0], self->buf, 65, -1, CHAN_NOW);
+	EXPECT_CMD(-EFAULT, chan_prep_send, self->e[1], &self->x[0], (void *)8, 4, -1, CHAN_NOW);
+	EXPECT_CMD(-EBADF, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, 999, CHAN_NOW);
+	EXPECT_CMD(-ENOTTY, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, 0, CHAN_NOW);
+	EXPECT_CMD(-EINVAL, chan_prep_select, self->e[0], &s, &c, 1, 0, -1, CHAN_NOW);
+	EXPECT_CMD(-EINVAL, chan_prep_select, self->e[0], &s, &c, 1025, 0, -1, CHAN_NOW);
+	EXPECT_CMD(-EINVAL, chan_prep_select, self->e[0], &s, &c, 1, 8, -1, CHAN_NOW);
+	EXPECT_CMD(-EFAULT, chan_prep_command, self->e[0], KCHAN_IOC_RECV, (void *)8, sizeof(struct kchan_xfer));
+	EXPECT_CMD(-EINVAL, chan_prep_command, self->e[0], KCHAN_IOC_RECV, &self->x[0], 31);
+	EXPECT_CMD(-EINVAL, chan_prep_command, self->e[0], KCHAN_IOC_RECV, &self->x[0], 1 << 20);
+	EXPECT_CMD(-ENOTTY, chan_prep_command, self->e[0], KCHAN_IOC_SHUT, &self->x[0], 8);
+	EXPECT_CMD(-ENOTTY, chan_prep_command, self->e[0], 1234, &self->x[0], 8);
+#undef fix
+#define fix(q) memset((char *)q + 60, 1, 4)
+	EXPECT_CMD(-EINVAL, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_NOW);
+#undef fix
+#define fix(q) (q->rw_flags = 1 << 5)
+	EXPECT_CMD(-EINVAL, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_NOW);
+#undef fix
+#define fix(q)
+	/* no buffer is registered */
+	EXPECT_CMD(-EFAULT, chan_prep_recv_fixed, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_NOW, 3);
+	EXPECT_EQ(0, info_of(self->e[0]).sent);
+	EXPECT_EQ(0, info_of(self->e[0]).parked_receivers);
+}
+
+TEST_F(uring, registered_buffers)
+{
+	static char mem[2][64];
+	struct iovec v[] = { { mem[0], 64 }, { mem[1], 64 } };
+	uint64_t id;
+
+	ASSERT_EQ(0, io_uring_register_buffers(&self->ring, v, 2));
+	strcpy(mem[0], "fixed");
+	PREP(&self->ring, 1, chan_prep_recv_fixed, self->e[0], &self->x[0], mem[1], 64, -1, CHAN_FOREVER, 1);
+	PREP(&self->ring, 2, chan_prep_send_fixed, self->e[1], &self->x[1], mem[0], 5, -1, CHAN_FOREVER, 0);
+	ASSERT_EQ(2, io_uring_submit(&self->ring));
+	for (int i = 0; i < 2; i++) {
+		int r = next(&self->ring, &id);
+
+		EXPECT_EQ(id == 1 ? 5 : 0, r);
+	}
+	EXPECT_STREQ("fixed", mem[1]);
+	/* outside the buffer */
+	PREP(&self->ring, 1, chan_prep_recv_fixed, self->e[0], &self->x[0], mem[1], 65, -1, CHAN_NOW, 1);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(-EFAULT, next(&self->ring, NULL));
+}
+
+TEST(sqpoll_and_iopoll)
+{
+	struct io_uring ring;
+	struct kchan_xfer x[2];
+	char buf[8];
+	uint64_t id;
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
+	ASSERT_EQ(0, io_uring_queue_init(8, &ring, IORING_SETUP_SQPOLL));
+	PREP(&ring, 1, chan_prep_recv, e[0], &x[0], buf, 8, -1, CHAN_FOREVER);
+	PREP(&ring, 2, chan_prep_send, e[1], &x[1], "sq", 2, -1, CHAN_FOREVER);
+	io_uring_submit(&ring);
+	for (int i = 0; i < 2; i++) {
+		int r = next(&ring, &id);
+
+		EXPECT_EQ(id == 1 ? 2 : 0, r);
+	}
+	PREP(&ring, 1, chan_prep_recv, e[0], &x[0], buf, 8, -1, CHAN_FOREVER);
+	io_uring_submit(&ring);
+	ASSERT_TRUE(parked(e[0], 0, 1));
+	io_uring_queue_exit(&ring);
+	EXPECT_TRUE(parked(e[0], 0, 0));
+
+	ASSERT_EQ(0, io_uring_queue_init(8, &ring, IORING_SETUP_IOPOLL));
+	PREP(&ring, 1, chan_prep_recv, e[0], &x[0], buf, 8, -1, CHAN_NOW);
+	io_uring_submit(&ring);
+	EXPECT_EQ(-EOPNOTSUPP, next(&ring, NULL));
+	io_uring_queue_exit(&ring);
+	close2(e);
+}
+
+/* Given to a worker at once, a command still parks, or waits there. */
+TEST_F(uring, async_commands)
+{
+	struct io_uring_sqe *sqe = sqe_of(&self->ring, 0);
+
+	chan_prep_recv(sqe, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
+	sqe->flags |= IOSQE_ASYNC;
+	io_uring_submit(&self->ring);
+	/* the submitter must run its task work: any call of it does */
+	for (int i = 0; i < 1000 && info_of(self->e[0]).parked_receivers != 1; i++)
+		usleep(1000);
+	ASSERT_TRUE(parked(self->e[0], 0, 1));
+	ASSERT_EQ(0, chan_send(self->e[1], "abc", 3, -1, CHAN_NOW));
+	EXPECT_EQ(3, next(&self->ring, NULL));
+}
+
+TEST_F(uring, read_write_and_their_cancels)
+{
+	uint64_t id;
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 64, 1, 0));
+	PREP(&self->ring, 1, io_uring_prep_read, e[0], self->buf, 64, 0);
+	io_uring_submit(&self->ring);
+	PREP(&self->ring, 2, io_uring_prep_write, e[1], "word", 4, 0);
+	io_uring_submit(&self->ring);
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(4, next(&self->ring, &id));
+	PREP(&self->ring, 1, io_uring_prep_read, e[0], self->buf, 64, 0);
+	io_uring_submit(&self->ring);
+	prep_cancel(&self->ring, 1);
+	io_uring_submit(&self->ring);
+	for (int i = 0; i < 2; i++) {
+		int r = next(&self->ring, &id);
+
+		EXPECT_EQ(id == 99 ? 0 : -ECANCELED, r);
+	}
+	/* a linked timeout */
+	struct __kernel_timespec ts = { .tv_nsec = 20 * MS };
+	struct io_uring_sqe *sqe = sqe_of(&self->ring, 1);
+	io_uring_prep_read(sqe, e[0], self->buf, 64, 0);
+	sqe->user_data = 1;
+	sqe->flags |= IOSQE_IO_LINK;
+	PREP(&self->ring, 2, io_uring_prep_link_timeout, &ts, 0);
+	io_uring_submit(&self->ring);
+	for (int i = 0; i < 2; i++) {
+		int r = next(&self->ring, &id);
+
+		EXPECT_EQ(id == 1 ? -ECANCELED : -ETIME, r);
+	}
+	/* end of the stream */
+	PREP(&self->ring, 1, io_uring_prep_read, e[0], self->buf, 64, 0);
+	io_uring_submit(&self->ring);
+	close(e[1]);
+	EXPECT_EQ(0, next(&self->ring, NULL));
+	close(e[0]);
+}
+
+TEST_F(uring, poll_multishot_tells_each_message)
+{
+	struct io_uring_sqe *sqe;
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 64, 8, 0));
+	sqe = sqe_of(&self->ring, 1);
+	io_uring_prep_poll_multishot(sqe, e[0], POLLIN);
+	sqe->user_data = 1;
+	io_uring_submit(&self->ring);
+	for (int i = 0; i < 5; i++) {
+		ASSERT_EQ(0, chan_send(e[1], "x", 1, -1, CHAN_NOW));
+		EXPECT_EQ(POLLIN, next(&self->ring, NULL) & POLLIN);
+	}
+	close(e[1]);
+	EXPECT_EQ(POLLIN, next(&self->ring, NULL) & (POLLIN | POLLERR));
+	close(e[0]);
+}
+
+TEST_F(uring, read_multishot_with_provided_buffers)
+{
+	enum { BUFS = 4 };
+	static char mem[BUFS][64];
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	struct __kernel_timespec ts = { .tv_sec = 10 };
+	int e[2];
+
+	if (!parks())
+		SKIP(return, "this kernel has no READ_MULTISHOT");
+	ASSERT_EQ(0, chan_make(e, 64, 8, 0));
+	sqe = sqe_of(&self->ring, 0);
+	io_uring_prep_provide_buffers(sqe, mem, 64, BUFS, 7, 0);
+	io_uring_submit(&self->ring);
+	ASSERT_EQ(0, next(&self->ring, NULL));
+	sqe = sqe_of(&self->ring, 0);
+	io_uring_prep_read(sqe, e[0], NULL, 0, 0);
+	sqe->opcode = OP_READ_MULTISHOT;
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = 7;
+	io_uring_submit(&self->ring);
+	for (int i = 0; i < 3; i++) {
+		char word[] = { 'a' + i };
+
+		ASSERT_EQ(0, chan_send(e[1], word, 1, -1, SOON));
+		ASSERT_EQ(0, io_uring_wait_cqe_timeout(&self->ring, &cqe, &ts));
+		ASSERT_EQ(1, cqe->res);
+		EXPECT_TRUE(cqe->flags & IORING_CQE_F_MORE);
+		EXPECT_EQ('a' + i, mem[cqe->flags >> IORING_CQE_BUFFER_SHIFT][0]);
+		io_uring_cqe_seen(&self->ring, cqe);
+	}
+	close(e[1]);
+	EXPECT_EQ(0, next(&self->ring, NULL));
+	close(e[0]);
+}
+
+/*
+ * Commands that a deadline, a group, a shut of the ring or a peer end at the same
+ * moment: each completes once, and every message is received once or still there.
+ */
+TEST_F(uring, ends_that_race_lose_nothing)
+{
+	int rounds = quick(10000, 300), got = 0, sent = 0, cancelled = 0, e[2];
+	unsigned int seed = 1;
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	for (int i = 0; i < rounds; i++) {
+		int g = chan_group(-1, CHAN_FOREVER, 0, 0), val = i, r, n = 0;
+		int64_t dl = rand_r(&seed) % 2 ? chan_after(rand_r(&seed) % 200000) : CHAN_FOREVER;
+		uint64_t id;
+
+		PREP(&self->ring, 1, chan_prep_recv, e[0], &self->x[0], self->buf, 4, g, dl);
+		io_uring_submit(&self->ring);
+		if (rand_r(&seed) % 2)
+			usleep(rand_r(&seed) % 200);
+		if (rand_r(&seed) % 2) {
+			r = chan_send(e[1], &val, 4, -1, CHAN_NOW);
+			ASSERT_TRUE(r == 0 || r == -EAGAIN);
+			sent += !r;
+		} else {
+			PREP(&self->ring, 2, chan_prep_send, e[1], &self->x[1], &val, 4, g, dl);
+			io_uring_submit(&self->ring);
+			n++;
+		}
+		if (rand_r(&seed) % 4)
+			chan_cancel(g, 0, NULL);
+		close(g);
+		for (n++; n; n--) {
+			r = next(&self->ring, &id);
+			ASSERT_TRUE(id == 1 || id == 2);
+			if (id == 1 && r == 4) {
+				ASSERT_EQ(0, memcmp(self->buf, &val, 4));
+				got++;
+			} else if (id == 2 && !r) {
+				sent++;
+			} else {
+				ASSERT_TRUE(r == -ECANCELED || r == -ETIMEDOUT) TH_LOG("%d", r);
+				cancelled++;
+			}
+		}
+	}
+	struct chan_info in = info_of(e[0]);
+	EXPECT_EQ(sent, got);
+	EXPECT_EQ(in.sent, in.received);
+	EXPECT_EQ(got, in.received);
+	EXPECT_EQ(0, in.parked_receivers + in.parked_senders);
+	TH_LOG("%d received, %d ended otherwise", got, cancelled);
+	close2(e);
+}
+
+TEST_HARNESS_MAIN
