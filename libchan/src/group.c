@@ -145,11 +145,13 @@ static void *run(void *arg)
 {
 	struct start *at = arg, s = { .fn = at->fn, .arg = at->arg, .member = at->member };
 	unsigned err;
-	int r;
+	int r, type;
 
 	sem_post(&at->taken);		/* from here on @at may be gone */
 	pthread_cleanup_push(left_early, &s.member);
 	r = s.fn(s.member, s.arg);
+	/* fn may have allowed cancellation at any moment: there is no point for it below */
+	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
 	pthread_cleanup_pop(0);
 	err = r < 0 ? -(unsigned)r : (unsigned)r;
 	leave(s.member, err > 4095 ? EOVERFLOW : err, NULL, 0);
