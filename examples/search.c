@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A search that takes 200 ms, for somebody who waits 100 ms. The classic form is
- * itself a leak: the channel is a rendezvous, the asker has gone on, and the
- * searcher is stuck with its result for ever. Any of three things cures it: a
- * place for the result, a send under the searcher's member, or an asker that
- * closes its end when it goes.
+ * A search that takes longer than the asker waits. The classic form is itself a
+ * leak: the channel is a rendezvous, the asker has gone on, and the searcher is
+ * stuck with its result for ever. Any of three things cures it: a place for the
+ * result, a send under the searcher's member, or an asker that closes its end
+ * when it goes.
  */
 #include "group.h"
 
@@ -15,73 +15,81 @@ struct result {
 
 enum how { PLAIN, UNDER };
 
+static int group, rx;		/* of the search under way */
+static int work;		/* it takes until this end is closed */
+
+/* fd: the work, where the result goes */
 static int search(int member, int *fd, long how)
 {
 	struct result r = { .record = "some value" };
 
-	usleep(200000);		/* a library that cannot be called off */
-	if (chan_send(fd[0], &r, sizeof(r), how == UNDER ? member : -1, CHAN_FOREVER) < 0)
+	chan_recv(fd[0], NULL, 0, -1, CHAN_FOREVER);	/* cannot be called off */
+	if (chan_send(fd[1], &r, sizeof(r), how == UNDER ? member : -1, CHAN_FOREVER) < 0)
 		return errno;
 	return 0;
 }
 
-/* Returns the receiving end; the search has begun. */
-static int begin(int group, enum how how, unsigned capacity)
+static void begin(enum how how, unsigned capacity)
 {
-	int end[2];
+	int end[2], until[2];
 
+	group = must(chan_group(-1, CHAN_FOREVER, 0, 0));
+	must(chan_make(until, 0, 0, 0));
 	must(chan_make(end, sizeof(struct result), capacity, 0));
-	go_in(group, search, how, end[1]);
-	return end[0];
+	go_in(group, search, how, until[0], end[1]);
+	work = until[1];
+	rx = end[0];
 }
 
-static const char *process(int group, int rx)
+/* Wait so long for the result. */
+static const char *process(int64_t ms)
 {
+	int limit = must(chan_group(group, chan_after(ms * MS), 0, 0));
 	static struct result r;
+	int ret = chan_recv(rx, &r, sizeof(r), limit, CHAN_FOREVER);
 
-	if (chan_recv(rx, &r, sizeof(r), group, CHAN_FOREVER) < 0)
-		return strerror(errno);
+	close(limit);
+	if (ret < 0) {
+		chan_cancel(group, 0, "nobody waits any more");
+		return strerror(-ret);
+	}
 	return r.err ? strerror(r.err) : r.record;
 }
 
-static int within(int64_t ms)
+static void finish(void)
 {
-	return must(chan_group(-1, chan_after(ms * MS), 0, 0));
+	printf("  the searcher: %s\n", said(wait_all(group)));
+	close(group);
 }
 
 int main(int argc, char **argv)
 {
-	int group, rx;
-
 	mode(argc, argv);
-	group = within(20000);
-	rx = begin(group, PLAIN, 0);
-	printf("within 20 s: %s\n", process(group, rx));
-	printf("the searcher: %s\n", said(wait_all(group)));
+	begin(PLAIN, 0);
+	close(work);
+	printf("found within 20 s: %s\n", process(20000));
 	close(rx);
-	close(group);
+	finish();
 
-	group = within(100);
-	rx = begin(group, PLAIN, 0);
-	printf("bad, within 100 ms: %s\n", process(group, rx));
+	begin(PLAIN, 0);
+	printf("bad, not within 50 ms: %s\n", process(50));
+	close(work);
 	until_parked(rx, 1, 0);
-	printf("leaked: %d searcher, stuck with its result\n", (int)look(group).members);
+	printf("  leaked: %d searcher, stuck with its result\n", (int)look(group).members);
+	printf("good, the asker closes its end\n");
 	close(rx);
-	printf("the asker closes its end: %s\n", said(wait_all(group)));
-	close(group);
+	finish();
 
-	group = within(100);
-	rx = begin(group, PLAIN, 1);
-	printf("good, a place for the result: %s\n", process(group, rx));
-	printf("the searcher: %s\n", said(wait_all(group)));
+	begin(PLAIN, 1);
+	printf("good, a place for the result: %s\n", process(50));
+	close(work);
+	finish();
 	close(rx);
-	close(group);
 
-	group = within(100);
-	rx = begin(group, UNDER, 0);
-	printf("good, a send under the member: %s\n", process(group, rx));
-	printf("the searcher: %s\n", said(wait_all(group)));
+	begin(UNDER, 0);
+	printf("good, a send under the member: %s\n", process(50));
+	close(work);
+	finish();
 	close(rx);
-	close(group);
 	return 0;
 }
