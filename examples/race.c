@@ -5,7 +5,7 @@
  * says so. It is silent on those that are ordered: by a channel that the counter
  * travels through, by a channel used as a lock, by a group that waits for both.
  *
- * Built with -fsanitize=thread the program runs itself once for each way and
+ * Built with -fsanitize=thread the program tries each way in a child process and
  * looks for the reports. A race between processes no such tool finds.
  */
 #include "group.h"
@@ -105,7 +105,7 @@ static int run(void)
 
 static void examine(int i)
 {
-	char number[2] = { '0' + i }, text[65536];
+	static char text[65536];
 	size_t len = 0;
 	ssize_t got;
 	int out[2], status;
@@ -117,8 +117,9 @@ static void examine(int i)
 		dup2(out[1], 2);
 		close(out[0]);
 		close(out[1]);
-		execl("/proc/self/exe", "race", number, NULL);
-		_exit(127);
+		way = &ways[i];
+		printf("%d: ", run());
+		exit(0);	/* what ThreadSanitizer makes 66 of, if it has reported */
 	}
 	close(out[1]);
 	while ((got = read(out[0], text + len, sizeof(text) - 1 - len)) > 0)
@@ -130,14 +131,9 @@ static void examine(int i)
 	       "a data race is reported" : WEXITSTATUS(status) ? text : "nothing is reported");
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (argc == 2) {
-		way = &ways[argv[1][0] - '0'];
-		printf("%d: ", run());
-		return 0;
-	}
 	for (unsigned i = 0; i < sizeof(ways) / sizeof(*ways); i++)
 		examine(i);
 	return 0;
