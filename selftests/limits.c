@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: MIT
+/* Limits: what is allowed works, what is past it gets its error, and what goes is given back. */
+#include <sys/stat.h>
+
+#include "quota.h"
+#include "kselftest_harness.h"
+
+#define USER	4321
+#define BIG	60000
+
+static const char *const params[] = {
+	"msg_max", "max_capacity", "max_user_chans", "max_user_bytes", "max_user_groups",
+	"max_group_depth",
+};
+
+FIXTURE(limits) { unsigned long saved[6]; };
+
+FIXTURE_SETUP(limits)
+{
+	for (int i = 0; i < 6; i++)
+		self->saved[i] = param_get(params[i]);
+	ASSERT_EQ(0, chmod("/dev/kchan", 0666));
+}
+
+FIXTURE_TEARDOWN(limits)
+{
+	for (int i = 0; i < 6; i++)
+		EXPECT_EQ(0, param_set(params[i], self->saved[i]));
+	EXPECT_EQ(0, chmod("/dev/kchan", 0600));
+}
+
+/* ---- sizes ---- */
+
+/* ZS-03, D14 */
+TEST_F(limits, msg_max_bounds_new_channels)
+{
+	size_t most = 16 << 20;
+	char *in = malloc(most), *out = calloc(1, most);
+	int e[2], d[2];
+
+	EXPECT_EQ(65536, self->saved[0]);
+	ASSERT_EQ(0, chan_make(e, 65536, 1, 0));
+	close2(e);
+	EXPECT_EQ(-EINVAL, chan_make(e, 65537, 1, 0));
+	EXPECT_EQ(-EINVAL, param_set("msg_max", most + 1));
+	EXPECT_EQ(65536, param_get("msg_max"));
+	ASSERT_EQ(0, param_set("msg_max", most));
+	EXPECT_EQ(-EINVAL, chan_make(e, most + 1, 1, 0));
+	ASSERT_EQ(0, chan_make(e, most, 1, 0));
+	ASSERT_EQ(0, param_set("msg_max", 10));
+	EXPECT_EQ(-EINVAL, chan_make(d, 11, 1, 0));
+	EXPECT_EQ(0, chan_make(d, 10, 1, 0));
+	close2(d);
+	/* one made before keeps its bound */
+	for (size_t i = 0; i < most; i++)
+		in[i] = i * 13 + i / 4093;
+	EXPECT_EQ(-EMSGSIZE, chan_send(e[1], in, most + 1, -1, CHAN_NOW));
+	EXPECT_EQ(0, chan_send(e[1], in, most, -1, CHAN_NOW));
+	EXPECT_EQ(-EMSGSIZE, chan_recv(e[0], out, most - 1, -1, CHAN_NOW));
+	EXPECT_EQ((long)most, chan_recv(e[0], out, most, -1, CHAN_NOW));
+	EXPECT_EQ(0, memcmp(in, out, most));
+	close2(e);
+	free(in);
+	free(out);
+}
+
+/* ZS-02 */
+TEST_F(limits, max_capacity_bounds_new_channels)
+{
+	unsigned most = 1 << 24;
+	int e[2], v = 1;
+
+	EXPECT_EQ(1 << 20, self->saved[1]);
+	ASSERT_EQ(0, chan_make(e, 0, 1 << 20, 0));
+	close2(e);
+	EXPECT_EQ(-EINVAL, chan_make(e, 0, (1 << 20) + 1, 0));
+	EXPECT_EQ(-EINVAL, param_set("max_capacity", most + 1));
+	EXPECT_EQ(1 << 20, param_get("max_capacity"));
+	if (!quick(0, 1)) {
+		ASSERT_EQ(0, param_set("max_capacity", most));
+		EXPECT_EQ(-EINVAL, chan_make(e, 0, most + 1, 0));
+		ASSERT_EQ(0, chan_make(e, 0, most, 0));
+		close2(e);
+	}
+	ASSERT_EQ(0, param_set("max_capacity", 3));
+	EXPECT_EQ(-EINVAL, chan_make(e, 4, 4, 0));
+	ASSERT_EQ(0, chan_make(e, 4, 3, 0));
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(-EAGAIN, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+	close2(e);
+}
+
+/* ---- what a user may hold ---- */
+
+static void ten_channels(void *arg)
+{
+	int e[11][2], low;
+
+	for (int i = 0; i < 10; i++)
+		NEED(!chan_make(e[i], 8, 1, 0));
+	low = lowest_free();
+	NEED(chan_make(e[10], 8, 1, 0) == -EDQUOT);
+	NEED(low == lowest_free());
+	close(e[3][0]);		/* half of one counts */
+	NEED(chan_make(e[10], 8, 1, 0) == -EDQUOT);
+	close(e[3][1]);
+	NEED(!chan_make(e[3], 8, 1, 0));
+	NEED(chan_make(e[10], 8, 1, 0) == -EDQUOT);
+	if (arg) {		/* hold them until killed */
+		*(volatile int *)arg = 1;
+		for (;;)
+			pause();
+	}
+}
+
+static void no_channel(void *arg)
+{
+	int e[2];
+
+	NEED(chan_make(e, 8, 1, 0) == -EDQUOT);
+}
+
+TEST_F(limits, channels_of_a_user)
+{
+	volatile int *full = shared(4096);
+	int e[12][2];
+	pid_t pid;
+
+	ASSERT_EQ(0, param_set("max_user_chans", 10));
+	EXPECT_EQ(0, as_user(USER, ten_channels, NULL));
+	EXPECT_EQ(0, as_user(USER, ten_channels, NULL));	/* an exit has given them back */
+	pid = fork();
+	if (!pid) {
+		become(USER);
+		ten_channels((void *)full);
+	}
+	for (int i = 0; i < 5000 && !*full; i++)
+		usleep(1000);
+	ASSERT_EQ(1, *full);
+	EXPECT_EQ(0, as_user(USER, no_channel, NULL));
+	EXPECT_EQ(0, as_user(USER + 1, ten_channels, NULL));	/* another user has his own */
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	EXPECT_EQ(0, as_user(USER, ten_channels, NULL));
+	for (int i = 0; i < 12; i++)				/* CAP_SYS_RESOURCE is exempt */
+		EXPECT_EQ(0, chan_make(e[i], 8, 1, 0));
+	for (int i = 0; i < 12; i++)
+		close2(e[i]);
+}
+
+/* How many channels fit, each of @arg bytes; all closed again. */
+static int fill(size_t msg_max)
+{
+	int e[200][2], n = 0, r;
+
+	while (n < 200 && !(r = chan_make(e[n], msg_max, 1, 0)))
+		n++;
+	NEED(n < 200 && r == -EDQUOT);
+	for (int i = 0; i < n; i++)
+		close2(e[i]);
+	return n;
+}
+
+static void fill_bytes(void *arg)
+{
+	int e[2], n;
+
+	NEED(chan_make(e, BIG, 20, 0) == -EDQUOT);	/* 1.2 MB */
+	NEED(!chan_make(e, BIG, 10, 0));
+	int d[2];
+
+	NEED(chan_make(d, BIG, 10, 0) == -EDQUOT);
+	close2(e);
+	n = fill(BIG);
+	NEED(n > 10 && n < 18);
+	NEED(n == fill(BIG));
+	NEED(!chan_make(e, BIG, 10, 0));
+	if (arg) {
+		*(volatile int *)arg = 1;
+		for (;;)
+			pause();
+	}
+}
+
+TEST_F(limits, bytes_of_a_user)
+{
+	volatile int *full = shared(4096);
+	long before = bytes_in_use();
+	pid_t pid;
+	int e[2];
+
+	ASSERT_EQ(0, param_set("max_user_bytes", 1 << 20));
+	EXPECT_EQ(0, as_user(USER, fill_bytes, NULL));
+	EXPECT_EQ(0, as_user(USER, fill_bytes, NULL));
+	pid = fork();
+	if (!pid) {
+		become(USER);
+		fill_bytes((void *)full);
+	}
+	for (int i = 0; i < 5000 && !*full; i++)
+		usleep(1000);
+	ASSERT_EQ(1, *full);
+	EXPECT_EQ(0, as_user(USER + 1, fill_bytes, NULL));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	EXPECT_EQ(0, as_user(USER, fill_bytes, NULL));
+	ASSERT_EQ(0, chan_make(e, BIG, 100, 0));		/* exempt, but counted */
+	ASSERT_EQ(0, param_set("max_user_bytes", 1 << 30));
+	EXPECT_LE(before + 100 * BIG, bytes_in_use());
+	close2(e);
+	EXPECT_EQ(before, bytes_in_use());
+}
+
+/* ---- parked messages are their callers' ---- */
+
+struct two {
+	int cap0[2], cap4[2];
+	volatile int parked;
+};
+
+static void park_big(void *arg)
+{
+	static char msg[BIG];
+	struct two *t = arg;
+
+	chan_send(t->cap0[1], msg, BIG, -1, CHAN_FOREVER);
+	_exit(1);
+}
+
+static void send_beside_parked(void *arg)
+{
+	static char msg[BIG];
+	struct two *t = arg;
+
+	NEED(chan_send(t->cap0[1], msg, BIG, -1, CHAN_NOW) == -EDQUOT);
+	NEED(chan_send(t->cap0[1], msg, 8, -1, CHAN_NOW) == -EAGAIN);
+}
+
+static void send_alone(void *arg)
+{
+	static char msg[BIG];
+	struct two *t = arg;
+
+	NEED(chan_send(t->cap0[1], msg, BIG, -1, CHAN_NOW) == -EAGAIN);
+	for (int i = 0; i < 4; i++)	/* buffered ones are the maker's */
+		NEED(!chan_send(t->cap4[1], msg, BIG, -1, CHAN_NOW));
+	NEED(chan_send(t->cap4[1], msg, BIG, -1, CHAN_NOW) == -EAGAIN);
+}
+
+TEST_F(limits, a_parked_message_is_charged_to_its_sender)
+{
+	struct two *t = shared(sizeof(*t));
+	static char msg[BIG];
+	pid_t pid;
+
+	ASSERT_EQ(0, chan_make(t->cap0, BIG, 0, 0));
+	ASSERT_EQ(0, chan_make(t->cap4, BIG, 4, 0));
+	ASSERT_EQ(0, param_set("max_user_bytes", 100000));
+	pid = fork();
+	if (!pid) {
+		become(USER);
+		park_big(t);
+	}
+	ASSERT_TRUE(parked(t->cap0[0], 1, 0));
+	EXPECT_EQ(0, as_user(USER, send_beside_parked, t));
+	EXPECT_EQ(0, as_user(USER + 1, send_alone, t));
+	EXPECT_EQ(4, info_of(t->cap4[0]).len);
+	for (int i = 0; i < 4; i++)
+		EXPECT_EQ(BIG, chan_recv(t->cap4[0], msg, BIG, -1, CHAN_NOW));
+	EXPECT_EQ(1, info_of(t->cap0[0]).parked_senders);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	EXPECT_EQ(0, info_of(t->cap0[0]).parked_senders);
+	EXPECT_EQ(0, as_user(USER, send_alone, t));
+	close2(t->cap0);
+	close2(t->cap4);
+}
+
+/* ---- groups ---- */
+
+static void ten_groups(void *arg)
+{
+	struct chan_group_info i;
+	int g[10], w, n;
+
+	for (n = 0; n < 9; n++)
+		NEED((g[n] = chan_group(n ? g[n - 1] : -1, CHAN_FOREVER, 0, 0)) >= 0);
+	NEED((w = chan_watch(g[0])) >= 0);	/* a watch is no group */
+	NEED((g[9] = chan_join(g[0], -1, CHAN_NOW)) >= 0);
+	NEED(chan_group(-1, CHAN_FOREVER, 0, 0) == -EDQUOT);
+	NEED(chan_group(g[0], CHAN_FOREVER, 0, 0) == -EDQUOT);
+	NEED(chan_join(g[0], -1, CHAN_NOW) == -EDQUOT);
+	NEED(!chan_group_info(g[0], &i, sizeof(i)) && i.members == 1 && i.children == 2);
+	close(g[0]);				/* those below keep it */
+	close(w);
+	NEED(chan_group(-1, CHAN_FOREVER, 0, 0) == -EDQUOT);
+	close(g[8]);
+	NEED((g[8] = chan_group(-1, CHAN_FOREVER, 0, 0)) >= 0);
+	NEED(chan_group(-1, CHAN_FOREVER, 0, 0) == -EDQUOT);
+	if (arg) {
+		*(volatile int *)arg = 1;
+		for (;;)
+			pause();
+	}
+}
+
+TEST_F(limits, groups_of_a_user)
+{
+	volatile int *full = shared(4096);
+	pid_t pid;
+	int g;
+
+	ASSERT_EQ(0, param_set("max_user_groups", 10));
+	EXPECT_EQ(0, as_user(USER, ten_groups, NULL));
+	pid = fork();
+	if (!pid) {
+		become(USER);
+		ten_groups((void *)full);
+	}
+	for (int i = 0; i < 5000 && !*full; i++)
+		usleep(1000);
+	ASSERT_EQ(1, *full);
+	EXPECT_EQ(0, as_user(USER + 1, ten_groups, NULL));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	EXPECT_EQ(0, as_user(USER, ten_groups, NULL));
+	ASSERT_EQ(0, param_set("max_user_groups", 0));
+	g = chan_group(-1, CHAN_FOREVER, 0, 0);
+	EXPECT_LE(0, g);
+	close(g);
+}
+
+static void fill_values(void *arg)
+{
+	static char val[4096];
+	int g = chan_group(-1, CHAN_FOREVER, 0, 0), n = 0, r;
+	char key[16];
+
+	do
+		snprintf(key, sizeof(key), "k%d", n);
+	while (!(r = chan_value_set(g, key, val, 4096)) && ++n < 100);
+	NEED(r == -EDQUOT && n > 20 && n < 25);		/* 100,000 bytes */
+	NEED(chan_value_get(g, key, NULL, 0) == -ENODATA);
+	close(g);
+	g = chan_group(-1, CHAN_FOREVER, 0, 0);		/* its values went with it */
+	for (int i = 0; i < n; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		NEED(!chan_value_set(g, key, val, 4096));
+	}
+}
+
+TEST_F(limits, values_are_bytes_of_the_group_s_maker)
+{
+	int g = chan_group(-1, CHAN_FOREVER, 0, 0);
+	char key[16];
+
+	ASSERT_EQ(0, param_set("max_user_bytes", 100000));
+	EXPECT_EQ(0, as_user(USER, fill_values, NULL));
+	ASSERT_EQ(0, param_set("max_user_bytes", self->saved[3]));
+	for (int i = 0; i < 257; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		EXPECT_EQ(i < 256 ? 0 : -EDQUOT, chan_value_set(g, key, "v", 1));
+	}
+	EXPECT_EQ(-EEXIST, chan_value_set(g, "k7", "v", 1));
+	close(g);
+}
+
+TEST_F(limits, depth_of_groups)
+{
+	int g[7];
+
+	ASSERT_EQ(0, param_set("max_group_depth", 5));
+	for (int i = 0; i < 6; i++) {
+		g[i] = i & 1 ? chan_join(g[i - 1], -1, CHAN_NOW) :
+			       chan_group(i ? g[i - 1] : -1, CHAN_FOREVER, 0, 0);
+		ASSERT_LE(0, g[i]);
+	}
+	EXPECT_EQ(-ELOOP, chan_group(g[5], CHAN_FOREVER, 0, 0));
+	EXPECT_EQ(-ELOOP, chan_group(g[5], CHAN_FOREVER, CHAN_DETACHED, 0));
+	EXPECT_EQ(-ELOOP, chan_join(g[5], -1, CHAN_NOW));
+	g[6] = chan_group(g[4], CHAN_FOREVER, 0, 0);
+	EXPECT_LE(0, g[6]);
+	for (int i = 0; i < 7; i++)
+		close(g[i]);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/* The module stays as long as anything uses it, and goes cleanly then. */
+#include <sys/syscall.h>
+
+#include "util.h"
+#include "kselftest_harness.h"
+
+#define MODULE	"/kchan.ko"		/* where the test machine has it */
+
+static int unload(void)
+{
+	return syscall(SYS_delete_module, "kchan", O_NONBLOCK) ? -errno : 0;
+}
+
+static int load(void)
+{
+	int fd = open(MODULE, O_RDONLY | O_CLOEXEC);
+	int r = syscall(SYS_finit_module, fd, "", 0) ? -errno : 0;
+
+	close(fd);
+	return r;
+}
+
+static void *waits(void *arg)
+{
+	struct chan_case c = recv_case(*(int *)arg, NULL, 4);
+
+	chan_select(&c, 1, 0, -1, SOON);
+	return NULL;
+}
+
+/* D30, PX-10: each alone keeps it */
+TEST(whatever_is_open_keeps_the_module)
+{
+	int e[2], f[2], g, w, m, a, dev, d;
+	struct chan_msg msg = { .fds = &d, .nfds = 1 };
+	struct chan_case c;
+	pthread_t t;
+
+	if (access(MODULE, R_OK))
+		SKIP(return, "no " MODULE " to load again");
+	dev = open("/dev/kchan", O_RDWR | O_CLOEXEC);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(dev);
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(e[1]);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(e[0]);
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	close(e[0]);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(e[1]);
+
+	g = chan_group(-1, CHAN_FOREVER, 0, 0);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	w = chan_watch(g);
+	m = chan_join(g, -1, CHAN_NOW);
+	close(g);
+	close(m);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	g = chan_group(w, CHAN_FOREVER, 0, 0);
+	close(w);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(g);
+
+	/* an armed select of a channel whose ends are gone */
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	c = recv_case(e[0], NULL, 4);
+	a = chan_arm(&c, 1, 0);
+	ASSERT_LE(0, a);
+	close2(e);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(a);
+
+	/* a select that waits on ends that are then closed but for one */
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	pthread_create(&t, NULL, waits, &e[0]);
+	ASSERT_TRUE(parked(e[0], 0, 1));
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(e[0]);
+	pthread_join(t, NULL);
+	close(e[1]);
+
+	/* a descriptor in a message */
+	ASSERT_EQ(0, chan_make(f, 4, 1, CHAN_FDS));
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	d = e[1];
+	ASSERT_EQ(1, chan_sendm(f[1], &msg, 1, -1, CHAN_NOW));
+	close2(e);
+	close(f[1]);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(f[0]);
+
+	/* and nothing: it goes, and comes again */
+	EXPECT_EQ(0, unload());
+	EXPECT_EQ(-ENOENT, chan_make(e, 4, 0, 0));
+	EXPECT_EQ(0, load());
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	close2(e);
+}
+
+/* Deadlines that pass just then: their work is waited for */
+TEST(it_comes_and_goes_a_hundred_times)
+{
+	if (access(MODULE, R_OK))
+		SKIP(return, "no " MODULE " to load again");
+	for (int i = 0; i < quick(100, 15); i++) {
+		int g[20], e[2], v = i, status;
+		pid_t pid;
+
+		ASSERT_EQ(0, chan_make(e, 400, 3, 0));
+		ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+		for (int k = 0; k < 20; k++)
+			g[k] = chan_group(k & 1 ? g[k - 1] : -1, chan_after(k * 40000 + 1000), 0, 0);
+		pid = fork();
+		if (!pid)
+			for (;;)
+				pause();
+		for (int k = 0; k < 20; k++)
+			close(g[k]);
+		close2(e);
+		EXPECT_EQ(-EWOULDBLOCK, unload());
+		kill(pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		ASSERT_EQ(0, unload());
+		ASSERT_EQ(0, load());
+		for (int k = 0; k < 5000 && access("/dev/kchan", R_OK); k++)
+			usleep(1000);
+	}
+}
+
+TEST_HARNESS_MAIN
