@@ -339,8 +339,11 @@ static void kchan_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct kchan *c = file->private_data;
 	struct kchan_info i;
+	__u64 *own = kchan_side_of(file) == KCHAN_SIDE_RX ? &i.receivers : &i.senders;
 
 	kchan_fill_info(c, -1, &i);
+	if (*own)	/* /proc holds the file while it asks */
+		--*own;
 	seq_printf(m, "kchan-role:\t%s\n", kchan_side_of(file) == KCHAN_SIDE_RX ? "rx" : "tx");
 	seq_printf(m, "kchan-id:\t%llu\nkchan-msg-max:\t%llu\nkchan-capacity:\t%llu\n",
 		   i.id, i.msg_max, i.capacity);
