@@ -166,8 +166,7 @@ void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
 	kchan_pkt_free(wk->drop);
 	wk->drop = NULL;
 	if (unlikely(wk->drained))
-		wake_up_interruptible_poll(&c->rx_poll,
-					   EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
+		kchan_tell_all(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
 	else if (in && wq_has_sleeper(&c->rx_poll))
 		wake_up_interruptible_poll(&c->rx_poll, EPOLLIN | EPOLLRDNORM);
 	if (out && wq_has_sleeper(&c->tx_poll))
