@@ -178,13 +178,14 @@ static int drop_one(struct kchan *c, struct kchan_payload *p, struct kchan_wake 
 	}
 	old.tag = 0;
 	pop(c, &old);
-	wk->drop = old.pkt;
-	if (c->ring_len < c->capacity) {
-		push(c, p);
-	} else {	/* messages put back leave no room: the new one goes too */
-		c->sent++;
+	wk->drop[0] = old.pkt;
+	if (c->ring_len == c->capacity) {	/* it was one put back */
+		old.tag = 0;
+		pop_ring(c, &old);
 		c->dropped++;
+		wk->drop[1] = old.pkt;
 	}
+	push(c, p);
 	return 1;
 }
 

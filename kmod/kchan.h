@@ -204,7 +204,7 @@ struct kchan_wake {
 	unsigned int n;			/* of task and async together */
 	unsigned int tasks;
 	bool drained;			/* a shut channel's last message went */
-	struct kchan_pkt *drop;
+	struct kchan_pkt *drop[2];
 	struct kchan_waiter *async;
 	struct task_struct *task[KCHAN_WAKES];
 };
@@ -214,7 +214,7 @@ static inline void kchan_wake_init(struct kchan_wake *wk)
 	wk->n = 0;
 	wk->tasks = 0;
 	wk->drained = false;
-	wk->drop = NULL;
+	wk->drop[0] = wk->drop[1] = NULL;
 	wk->async = NULL;
 }
 
