@@ -731,7 +731,8 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 {
 	u32 inl = min_t(u64, msg_max, KCHAN_INLINE);
 	u32 slot = offsetof(struct kchan_slot, words) + round_up(max(inl, 8U), 8);
-	size_t ring = (size_t)slot * capacity, big = 0, bytes;
+	size_t ring = (size_t)slot * capacity;
+	u64 bytes = sizeof(struct kchan) + ring;
 	struct kchan *c;
 	int err = -ENOMEM;
 
@@ -741,10 +742,11 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 	    (flags & KCHAN_DROPS) == KCHAN_DROPS || (flags & KCHAN_DROPS && !capacity))
 		return ERR_PTR(-EINVAL);
 	if (msg_max > KCHAN_INLINE || flags & KCHAN_FDS)
-		big = (sizeof(struct kchan_pkt) + (size_t)msg_max) * capacity;
+		bytes += (sizeof(struct kchan_pkt) + msg_max) * capacity;
 	if (flags & KCHAN_FDS)
-		big += offsetof(struct kchan_files, file[KCHAN_MAX_FDS]) * (size_t)capacity;
-	bytes = sizeof(*c) + ring + big;
+		bytes += offsetof(struct kchan_files, file[KCHAN_MAX_FDS]) * (u64)capacity;
+	if (bytes > LONG_MAX)
+		return ERR_PTR(-EDQUOT);
 
 	c = kzalloc(sizeof(*c), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!c)
