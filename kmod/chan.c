@@ -148,8 +148,11 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 
 	while ((n = kchan_first(&c->recvq, self))) {
 		int bad = misfit_node(p->len, kchan_nfds(p->pkt), n);
-		int r = kchan_lock_pair(bad ? NULL : self, n->waiter);
+		int r;
 
+		if (bad && self && READ_ONCE(self->state) != KCHAN_PENDING)
+			return KCHAN_GONE;	/* there is no message for them to miss */
+		r = kchan_lock_pair(bad ? NULL : self, n->waiter);
 		if (r == PAIR_GONE)
 			return KCHAN_GONE;
 		if (r == PAIR_STALE) {
