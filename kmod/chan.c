@@ -108,20 +108,34 @@ static void pop(struct kchan *c, struct kchan_payload *p)
 	c->len--;
 }
 
-/*
- * A message changes hands, and each side's tag goes to the other; from now on
- * its sender is not charged for it.
- */
+/* A message changes hands; from now on its sender is not charged for it. */
 static void payload_move(struct kchan_payload *to, struct kchan_payload *from)
 {
 	to->len = from->len;
 	to->pkt = from->pkt;
-	swap(to->tag, from->tag);
 	from->pkt = NULL;
 	if (to->pkt)
 		kchan_pkt_uncharge(to->pkt);
 	else
 		copy_words(to->words, from->words, from->len);
+}
+
+/*
+ * A message goes from hand to hand, and so do the tags. Where there is a buffer they
+ * go through it as the message would have: its sender did not wait for this receive.
+ */
+static void trade_tags(struct kchan *c, struct kchan_payload *to, struct kchan_payload *from)
+{
+	if (c->capacity && !c->ring_len) {
+		struct kchan_slot *s = head_slot(c);
+
+		swap(s->tag, from->tag);
+		swap(s->tag, to->tag);
+		if (++c->head == c->capacity)
+			c->head = 0;
+	} else {
+		swap(to->tag, from->tag);
+	}
 }
 
 /* Can a receive with @room take a message of @len? 0 or the error. */
@@ -164,6 +178,7 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 			continue;
 		}
 		payload_move(n->waiter->in, p);
+		trade_tags(c, n->waiter->in, p);
 		kchan_complete(self, n, n->waiter->in->len, wk);
 		return 0;
 	}
@@ -274,6 +289,7 @@ int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_
 			continue;
 		}
 		payload_move(out, n->out);
+		trade_tags(c, out, n->out);
 		c->sent++;
 		kchan_complete(self, n, 0, wk);
 		return out->len;

@@ -94,8 +94,8 @@ struct kchan_make {
  * @peer_tag:  0 in; out, with a tag, after a transfer: the other side's
  *
  * Tags let a race detector see who synchronises with whom. A receive is given
- * the tag of the send of its message; a send that waited for a receiver, or for
- * the room a receive left, is given that receive's.
+ * the tag of the send of its message; a rendezvous send that of the receive that it
+ * met, a buffered one that of the receive that emptied its place.
  *
  * KCHAN_IOC_SEND_WAIT(len), KCHAN_IOC_SEND_NOW(len), KCHAN_IOC_RECV_WAIT(len)
  * and KCHAN_IOC_RECV_NOW(len) are the same calls for up to KCHAN_SHORT_MAX bytes
