@@ -82,6 +82,7 @@
 /* What try_send and try_recv answer beside a result; no errno is this low. */
 #define KCHAN_WAIT	(-0x10000)	/* would wait */
 #define KCHAN_GONE	(-0x10001)	/* self was chosen through another case */
+#define KCHAN_BUSY	(-0x10002)	/* select: would wait, though not at one instant */
 
 /* quota.c: what a user holds. Entries live while anything refers to them. */
 struct kchan_user {

@@ -76,6 +76,7 @@ void sel_unwatch(struct sel *s);
 int sel_probe(struct sel *s, bool exact);
 enum sel_how sel_enqueue(struct sel *s);
 void sel_dequeue(struct sel *s);
+int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late);
 int sel_deliver(struct sel *s, struct kchan_mem *dst);
 int sel_finish(struct sel *s);
 long kchan_select_args(struct kchan_select *a, struct kgroup *under, bool on_handle,

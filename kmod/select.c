@@ -3,15 +3,21 @@
  * Select: exactly one of its cases, atomically.
  *
  * Probe every case in shuffled order, one channel lock at a time, while not
- * queued; the first ready one is done. Would none wait, answer CHAN_NOW only
+ * queued; the first ready one is done. If all would wait, answer CHAN_NOW only
  * if no channel's seq has risen since its probe: then at the instant of the
  * last probe nothing was ready. Else queue on each channel, trying again under
  * its lock, until a peer has chosen this select; sleep; unlink everywhere.
+ *
+ * On channels that never rest the probes may never agree. After a few rounds
+ * CHAN_NOW queues like the others and gives up at once: whom no peer has chosen
+ * while queued everywhere had, at that instant, nothing ready.
  *
  * A file that is polled is asked in its turn. It has no lock of ours: it is done
  * if it is ready when asked and nobody has chosen this select by then.
  */
 #include "sel.h"
+
+#define PROBES	4	/* rounds */
 
 static u32 below(struct sel *s, u32 n)
 {
@@ -92,12 +98,15 @@ static bool is_out(const struct sel_case *k)
 	return !k->c && !k->target.obj;
 }
 
-/* 0: a case is done. KCHAN_WAIT: at one instant none was ready (if @exact). */
+/*
+ * 0: a case is done. KCHAN_WAIT: none was ready, with @exact at one instant.
+ * KCHAN_BUSY: each was not at an instant of its own.
+ */
 int sel_probe(struct sel *s, bool exact)
 {
-	unsigned int k, i;
+	unsigned int rounds, k, i;
 
-	for (;;) {
+	for (rounds = 0; rounds < PROBES; rounds++) {
 		for (k = 0; k < s->n; k++) {
 			i = pick(s, k);
 			if (!is_out(&s->cs[i]) && probe(s, i))
@@ -105,11 +114,9 @@ int sel_probe(struct sel *s, bool exact)
 		}
 		if (!exact || !changed(s))
 			return KCHAN_WAIT;
-		/* others made progress; nothing bounds that but a signal */
-		if (signal_pending(current))
-			return -ERESTARTSYS;
 		cond_resched();
 	}
+	return KCHAN_BUSY;
 }
 
 /* Try a case once more, and park it: SEL_QUEUED if it is not ready. */
@@ -223,10 +230,14 @@ static int sleep_any(struct sel *s, struct kgroup *under, s64 deadline)
 		smp_mb();	/* who pokes after this has made the file ready after we ask */
 		if (sample_all(s) == SEL_FOUND)
 			return 0;
+		err = kchan_late(deadline);	/* it may not come to a sleep again */
+		if (err)
+			return kchan_settle(&s->w, err);
 	}
 }
 
-static int wait_any(struct sel *s, struct kgroup *under, s64 deadline)
+/* Queue and wait: 0 if a case is done. @late: not to wait, but to answer that. */
+int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late)
 {
 	struct kgroup_node un;
 	int err = under ? kgroup_attach(under, &un, &s->w) : 0;
@@ -238,7 +249,7 @@ static int wait_any(struct sel *s, struct kgroup *under, s64 deadline)
 	case SEL_FOUND:	/* whatever the group has done since */
 		break;
 	case SEL_QUEUED:
-		err = sleep_any(s, under, deadline);
+		err = late ? kchan_settle(&s->w, late) : sleep_any(s, under, deadline);
 		break;
 	case SEL_CHOSEN:
 		err = kchan_settle(&s->w, 0);
@@ -287,25 +298,25 @@ int sel_finish(struct sel *s)
 
 static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool on_handle)
 {
-	int r = sel_load(s);
+	int r = sel_load(s), late;
 
 	if (!r && under)
 		r = kgroup_error(under);
 	if (r)
 		return r;
-	r = sel_probe(s, a->deadline != KCHAN_FOREVER);
-	if (r == KCHAN_WAIT) {
-		r = kchan_late(a->deadline);
-		if (r)
-			return r;
-		if (!on_handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
+	late = kchan_late(a->deadline);
+	r = sel_probe(s, late);
+	if (r) {
+		if (late && r == KCHAN_WAIT)
+			return late;
+		if (!late && !on_handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
 			r = kchan_handle_fd();
 			if (r < 0)
 				return r;
 			a->handle = r;
 			return KCHAN_USE_HANDLE;
 		}
-		r = wait_any(s, under, a->deadline);
+		r = sel_wait(s, under, a->deadline, late);
 	}
 	return r ?: sel_finish(s);
 }

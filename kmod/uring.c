@@ -310,21 +310,26 @@ static void park(struct kchan_op *op, struct issue *is)
 static long start(struct issue *is)
 {
 	struct kchan_op *op = op_new(is);
+	int late = kchan_late(is->deadline);
 	long r;
 
 	if (IS_ERR(op))
 		return PTR_ERR(op);
-	r = sel_probe(&op->s, is->deadline == KCHAN_NOW);
-	if (!r) {
-		op->s.w.state = KCHAN_DONE;
-		r = result(op, false);
-	} else if (r == KCHAN_WAIT) {
-		r = kchan_late(is->deadline);
-		if (!r) {
-			park(op, is);
-			return -EIOCBQUEUED;
-		}
+	r = sel_probe(&op->s, late);
+	if (r && !late) {
+		park(op, is);
+		return -EIOCBQUEUED;
 	}
+	if (r == KCHAN_BUSY) {
+		op->s.w.task = current;		/* in place of op_done() */
+		r = sel_wait(&op->s, NULL, 0, late);
+	} else if (r) {
+		r = late;
+	} else {
+		op->s.w.state = KCHAN_DONE;
+	}
+	if (!r)
+		r = result(op, false);
 	op_put(op);
 	return r;
 }

@@ -197,14 +197,16 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
 		until = min(until, under->deadline);
 	for (;;) {
 		set_current_state(KCHAN_SLEEP);
-		if (smp_load_acquire(&w->state) != KCHAN_PENDING || READ_ONCE(w->poked))
+		if (smp_load_acquire(&w->state) != KCHAN_PENDING)
 			break;
 		if (ret)
 			break;
-		if (signal_pending(current)) {
+		if (signal_pending(current)) {	/* before poked, which may never rest */
 			ret = -ERESTARTSYS;
 			break;
 		}
+		if (READ_ONCE(w->poked))
+			break;
 		if (until == KTIME_MAX)
 			schedule();
 		else if (!schedule_hrtimeout_range(&until, current->timer_slack_ns,
@@ -229,7 +231,7 @@ int kchan_settle(struct kchan_waiter *w, int err)
 	else if (w->state == KCHAN_ABORTED)
 		err = w->res;
 	else
-		w->state = KCHAN_ABORTED;
+		WRITE_ONCE(w->state, KCHAN_ABORTED);
 	spin_unlock(&w->lock);
 	return err;
 }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+/* CHAN_NOW in a select, on channels that never rest. */
+#include <stdatomic.h>
+#include "util.h"
+#include "kselftest_harness.h"
+
+#define CASES 1024
+
+/* Park 64 cases and take them back, over and over: nothing is ever ready for the select. */
+struct restless { int *end; atomic_bool *stop; long n; };
+
+static void *come_and_go(void *arg)
+{
+	struct restless *r = arg;
+	struct chan_case c[64];
+	char b;
+
+	for (int i = 0; i < 64; i++)
+		c[i] = recv_case(r->end[0], &b, 1);
+	for (; !*r->stop; r->n++) {
+		int fd = chan_arm(c, 64, 0);
+
+		if (fd < 0 || close(fd))
+			return (void *)1;
+	}
+	return NULL;
+}
+
+TEST(default_is_taken_however_busy_the_channels_are)
+{
+	static struct chan_case c[CASES];
+	struct restless r = {};
+	atomic_bool stop = false;
+	pthread_t t;
+	void *bad;
+	int e[2];
+	char b;
+
+	ASSERT_EQ(0, chan_make(e, 1, 0, 0));
+	r = (struct restless){ .end = e, .stop = &stop };
+	pthread_create(&t, NULL, come_and_go, &r);
+	for (int i = 0; i < CASES; i++)
+		c[i] = recv_case(e[0], &b, 1);
+	for (int i = 0; i < quick(2000, 500); i++)
+		ASSERT_EQ(-EAGAIN, chan_select(c, CASES, 0, -1, CHAN_NOW));
+	stop = true;
+	pthread_join(t, &bad);
+	EXPECT_EQ(NULL, bad);
+	EXPECT_LT(0, r.n);
+	EXPECT_EQ(0, info_of(e[0]).parked_receivers);
+	close2(e);
+}
+
+/* At every instant one of two channels holds a message, and sometimes both. */
+struct juggler { int a[2], b[2]; atomic_bool stop; long throws; };
+
+static void *juggle(void *arg)
+{
+	struct juggler *j = arg;
+	char v = 0;
+
+	while (!j->stop) {
+		if (chan_send(j->b[1], &v, 1, -1, SOON) || chan_recv(j->a[0], &v, 1, -1, SOON) != 1 ||
+		    chan_send(j->a[1], &v, 1, -1, SOON) || chan_recv(j->b[0], &v, 1, -1, SOON) != 1)
+			return (void *)1;
+		j->throws++;
+	}
+	return NULL;
+}
+
+/* G-SE, D5: the cases have no room, so that they only tell what is there. */
+TEST(default_is_not_taken_while_some_case_is_always_ready)
+{
+	static struct chan_case c[CASES];
+	struct juggler j = {};
+	pthread_t t;
+	void *bad;
+
+	ASSERT_EQ(0, chan_make(j.a, 1, 1, 0));
+	ASSERT_EQ(0, chan_make(j.b, 1, 1, 0));
+	ASSERT_EQ(0, chan_send(j.a[1], "", 1, -1, CHAN_NOW));
+	pthread_create(&t, NULL, juggle, &j);
+	for (int n = 2; n <= CASES; n = n == 2 ? CASES : CASES + 1)
+		for (int i = 0; i < quick(n == 2 ? 20000 : 500, n == 2 ? 1000 : 20); i++) {
+			int r;
+
+			/* only one case is of the second channel: most orders see it late */
+			for (int k = 0; k < n; k++)
+				c[k] = recv_case(k ? j.a[0] : j.b[0], NULL, 0);
+			r = chan_select(c, n, 0, -1, CHAN_NOW);
+			ASSERT_LE(0, r);
+			ASSERT_EQ(-EMSGSIZE, c[r].msg.res);
+		}
+	j.stop = true;
+	pthread_join(t, &bad);
+	EXPECT_EQ(NULL, bad);
+	EXPECT_LT(0, j.throws);
+	close2(j.a);
+	close2(j.b);
+}
+
+TEST_HARNESS_MAIN
