@@ -320,16 +320,14 @@ static void count_out(struct kgroup *g, int err)
 	}
 	release_place(g, &wk);
 	none = !g->members;
-	while (none && !list_empty(&g->idlers)) {
-		complete_one(list_first_entry(&g->idlers, struct kgroup_node, list),
-			     KCHAN_DONE, 0, &wk);
-		if (wk.n == KCHAN_WAKES)
-			kchan_wake_all(&wk);
-	}
+	if (none)
+		list_splice_init(&g->idlers, &released);
 	spin_unlock(&g->lock);
 	kchan_wake_all(&wk);
-	if (none)
-		kchan_tell_all(&g->poll, EPOLLOUT | EPOLLWRNORM);
+	if (!none)
+		return;
+	complete_queue(g, &released, KCHAN_DONE, 0);
+	kchan_tell_all(&g->poll, EPOLLOUT | EPOLLWRNORM);
 }
 
 /* @unjoin: as if it had never been one. */

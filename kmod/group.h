@@ -29,9 +29,9 @@
  *   join races with end:    the joiner links itself under tree->lock and looks at
  *                           end there; if it is set, the place goes back.
  *   leave with last close:  both leave under tree->lock; the second finds left.
- *   wait with new members:  waiters are released when the count reaches 0, in the
- *                           same hold of kgroup.lock; who joins after is too late
- *                           to stop them.
+ *   wait with new members:  when the count reaches 0 the waiters are taken off the
+ *                           list in the same hold of kgroup.lock; who joins after
+ *                           is too late to stop them.
  *   end with attach:        a call attaches under kgroup.lock and looks at end
  *                           there, so the walk that marked it has seen the call or
  *                           the call sees the mark.
