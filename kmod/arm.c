@@ -243,7 +243,7 @@ static void park(struct kchan_armed *a)
 	struct sel *s = &a->s;
 
 	if (sel_probe(s, false)) {
-		if (sel_enqueue(s) == SEL_FOUND)
+		if (sel_enqueue(s) != SEL_QUEUED)
 			sel_dequeue(s);
 	} else {
 		smp_store_release(&s->w.state, KCHAN_DONE);
