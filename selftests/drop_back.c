@@ -20,7 +20,7 @@ TEST(drop_old_keeps_the_newest_whatever_comes_back)
 	int sizes[] = { 4, 200 };	/* in a slot, and beside it */
 
 	for (int s = 0; s < 2; s++)
-		for (int round = 0; round < quick(200, 40); round++) {
+		for (int round = 0; round < quick(60, 20); round++) {
 			struct faulter f = {};
 			char msg[200] = {};
 			int e[2], v = 0, got, newest = 0;

@@ -41,7 +41,7 @@ TEST(default_is_taken_however_busy_the_channels_are)
 	pthread_create(&t, NULL, come_and_go, &r);
 	for (int i = 0; i < CASES; i++)
 		c[i] = recv_case(e[0], &b, 1);
-	for (int i = 0; i < quick(2000, 500); i++)
+	for (int i = 0; i < quick(500, 200); i++)
 		ASSERT_EQ(-EAGAIN, chan_select(c, CASES, 0, -1, CHAN_NOW));
 	stop = true;
 	pthread_join(t, &bad);
