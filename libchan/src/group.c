@@ -34,11 +34,16 @@ API int chan_watch(int group)
 	return call(group, KCHAN_IOC_WATCH, NULL);
 }
 
-static uint64_t id_of(int group)
+/* What a race detector should not take for a look at it. */
+static struct kchan_group_info peek(int group)
 {
-	struct chan_group_info i;
+	struct kchan_group_info i = {};
+	struct kchan_out out = { .addr = (uintptr_t)&i, .size = sizeof(i) };
+	int saved = errno;
 
-	return chan_group_info(group, &i, sizeof(i)) ? 0 : i.id;
+	call(group, KCHAN_IOC_GROUP_INFO, &out);
+	errno = saved;
+	return i;
 }
 
 API int chan_join(int group, int under, int64_t deadline)
@@ -46,19 +51,27 @@ API int chan_join(int group, int under, int64_t deadline)
 	struct kchan_group_wait w = { .deadline = deadline, .under = under };
 	int r = call(group, KCHAN_IOC_JOIN, &w);
 
-	if (race_on() && r >= 0)	/* the place may be one that was left */
-		race_acquire(RACE_MEMBERS, id_of(group));
+	if (!race_on())
+		return r;
+	if (r < 0) {
+		race_failed(-1, under, r);
+		race_failed(-1, group, -ECANCELED);	/* it may have ended */
+	} else {
+		struct kchan_group_info i = peek(group);
+
+		if (i.limit)		/* the place may be one that was left */
+			race_acquire(RACE_MEMBERS, i.id);
+	}
 	return r;
 }
 
 static int leave(int member, int err, const char *why, unsigned flags)
 {
 	struct kchan_group_end e = { .why = (uintptr_t)why, .err = err, .flags = flags };
-	struct chan_group_info i;
 
-	if (race_on() && !chan_group_info(member, &i, sizeof(i))) {
-		race_release(RACE_MEMBERS, i.parent_id);
-		race_release(RACE_GROUPS, 0);
+	if (race_on()) {
+		race_release(RACE_MEMBERS, peek(member).parent_id);
+		race_release(RACE_ENDS, 0);
 	}
 	return call(member, KCHAN_IOC_LEAVE, &e);
 }
@@ -73,7 +86,7 @@ API int chan_cancel(int group, int err, const char *why)
 	struct kchan_group_end e = { .why = (uintptr_t)why, .err = err };
 
 	if (race_on())
-		race_release(RACE_GROUPS, 0);
+		race_release(RACE_ENDS, 0);
 	return call(group, KCHAN_IOC_CANCEL, &e);
 }
 
@@ -82,10 +95,14 @@ API int chan_wait(int group, int *first_err, int under, int64_t deadline)
 	struct kchan_group_wait w = { .deadline = deadline, .under = under };
 	int r = call(group, KCHAN_IOC_WAIT, &w);
 
+	if (race_on() && r < 0)
+		race_failed(-1, under, r);
 	if (r < 0)
 		return r;
-	if (race_on())
-		race_acquire(RACE_MEMBERS, id_of(group));
+	if (race_on()) {
+		race_acquire(RACE_MEMBERS, peek(group).id);
+		race_closed(w.first_err);
+	}
 	if (first_err)
 		*first_err = w.first_err;
 	return 0;
@@ -100,7 +117,7 @@ API int chan_group_info(int group, struct chan_group_info *info, size_t size)
 		return fail(EINVAL);
 	r = call(group, KCHAN_IOC_GROUP_INFO, &out);
 	if (race_on() && !r)
-		race_acquire(RACE_GROUPS, 0);
+		race_end_seen(info);
 	return r;
 }
 
@@ -109,7 +126,7 @@ API int chan_value_set(int group, const char *key, const void *val, size_t len)
 	struct kchan_value v = { .key = (uintptr_t)key, .val = (uintptr_t)val, .len = len };
 
 	if (race_on())
-		race_release(RACE_GROUPS, 0);
+		race_release(RACE_VALUES, 0);
 	return call(group, KCHAN_IOC_VALUE_SET, &v);
 }
 
@@ -119,7 +136,7 @@ API ssize_t chan_value_get(int group, const char *key, void *buf, size_t len)
 	int r = call(group, KCHAN_IOC_VALUE_GET, &v);
 
 	if (race_on() && r >= 0)
-		race_acquire(RACE_GROUPS, 0);
+		race_acquire(RACE_VALUES, 0);
 	return r;
 }
 

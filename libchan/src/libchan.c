@@ -55,18 +55,6 @@ static int is_short(size_t len, int under, int64_t deadline)
 	       (deadline == CHAN_FOREVER || deadline == CHAN_NOW) && !race_on();
 }
 
-/* A shut was seen through @fd: what its caller did before it is visible now. */
-static void race_shut_seen(int fd, int r)
-{
-	struct chan_info i;
-
-	if (r != -EPIPE && r != -ECONNRESET)
-		return;
-	if (!chan_info(fd, &i, sizeof(i)))
-		race_acquire(RACE_SHUT, i.id);
-	errno = -r;
-}
-
 static int transfer(int fd, unsigned long req, struct kchan_xfer *x, void *filled)
 {
 	int r;
@@ -79,7 +67,7 @@ static int transfer(int fd, unsigned long req, struct kchan_xfer *x, void *fille
 	race_release_tag(x->tag);
 	r = call(fd, req, x);
 	if (r < 0) {
-		race_shut_seen(fd, r);
+		race_failed(fd, x->under, r);
 		return r;
 	}
 	race_acquire_tag(x->peer_tag);
@@ -139,7 +127,7 @@ static int batch(int fd, unsigned long req, struct chan_msg *msgs, unsigned n, i
 		race_release_tag(b.tag);
 		r = call(fd, req, &b);
 		if (r < 0) {
-			race_shut_seen(fd, r);
+			race_failed(fd, under, r);
 			break;
 		}
 		race_acquire_tag(b.peer_tag);
@@ -185,7 +173,15 @@ static uint32_t race_before(const struct chan_case *cases, unsigned n)
 
 static void race_done(const struct chan_case *c, uint32_t peer_tag)
 {
-	race_shut_seen(c->fd, c->msg.res);
+	struct chan_group_info g;
+	struct chan_info i;
+
+	if (c->op == CHAN_POLL) {	/* an end or a shut that it saw, if it is one of ours */
+		if (chan_info(c->fd, &i, sizeof(i)))
+			chan_group_info(c->fd, &g, sizeof(g));
+		return;
+	}
+	race_failed(c->fd, -1, c->msg.res);
 	if (c->msg.res < 0)
 		return;
 	race_acquire_tag(peer_tag);
@@ -228,6 +224,8 @@ API int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int und
 		drop(opened);
 	if (race_on() && r >= 0)
 		race_done(&cases[r], s.peer_tag);
+	else if (race_on())
+		race_failed(-1, under, r);
 	return r;
 }
 
@@ -265,9 +263,10 @@ API int chan_fired(int armed, struct chan_case *cases, unsigned n)
 API int chan_shut(int end, int err)
 {
 	struct kchan_shut s = { .err = err };
-	struct chan_info i;
+	struct kchan_info i;
+	struct kchan_out out = { .addr = (uintptr_t)&i, .size = sizeof(i) };
 
-	if (race_on() && !chan_info(end, &i, sizeof(i)))
+	if (race_on() && !call(end, KCHAN_IOC_INFO, &out))
 		race_release(RACE_SHUT, i.id);
 	return call(end, KCHAN_IOC_SHUT, &s);
 }
@@ -276,9 +275,14 @@ API int chan_info(int end, struct chan_info *info, size_t size)
 {
 	struct kchan_out out = { .addr = (uintptr_t)info, .size = size };
 
+	int r;
+
 	if (size > UINT32_MAX)
 		return fail(EINVAL);
-	return call(end, KCHAN_IOC_INFO, &out);
+	r = call(end, KCHAN_IOC_INFO, &out);
+	if (race_on() && !r)
+		race_shut_seen(info);
+	return r;
 }
 
 /* Without the device: anonymous files name themselves in /proc. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <time.h>
-#include <unistd.h>
-#include <sys/syscall.h>
 
+#include "call.h"
 #include "race.h"
 
 #define SLOTS (1U << 16)
@@ -54,6 +53,43 @@ void race_release(enum race_kind kind, uint64_t id)
 void race_acquire(enum race_kind kind, uint64_t id)
 {
 	__tsan_acquire(at((uint64_t)kind << 56 | id));
+}
+
+/* Nobody says more about a close than that. */
+void race_closed(int err)
+{
+	if (err == EOWNERDEAD && __tsan_java_finalize)
+		__tsan_java_finalize();
+}
+
+void race_shut_seen(const struct chan_info *i)
+{
+	if (!i->shut)
+		return;
+	race_acquire(RACE_SHUT, i->id);
+	race_closed(i->send_err);
+	race_closed(i->recv_err);
+}
+
+void race_end_seen(const struct chan_group_info *i)
+{
+	if (i->state != CHAN_ENDED)
+		return;
+	race_acquire(RACE_ENDS, 0);
+	race_closed(i->err);
+}
+
+void race_failed(int fd, int under, int r)
+{
+	struct chan_group_info g;
+	struct chan_info c;
+	int saved = errno;
+
+	if (r == -EPIPE || r == -ECONNRESET)
+		chan_info(fd, &c, sizeof(c));	/* which sees it */
+	else if ((r == -ECANCELED || r == -ETIMEDOUT) && under != -1)
+		chan_group_info(under, &g, sizeof(g));
+	errno = saved;
 }
 
 void race_reads(const void *p, size_t len)
