@@ -513,18 +513,6 @@ TEST_F(abi, no_descriptor_left_makes_nothing)
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
 }
 
-static bool set_parameter(const char *name, unsigned v)
-{
-	char path[80];
-	FILE *f;
-	bool ok;
-
-	snprintf(path, sizeof(path), "/sys/module/kchan/parameters/%s", name);
-	f = fopen(path, "w");
-	ok = f && fprintf(f, "%u", v) > 0;
-	return f && !fclose(f) && ok;
-}
-
 static int as_user(void *arg)
 {
 	int n = *(int *)arg, fd[16], g, r = 0;

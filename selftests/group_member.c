@@ -316,7 +316,7 @@ TEST(the_last_leave_releases_all_who_wait)
 
 TEST(a_wait_is_released_though_others_join_at_once)
 {
-	for (int i = 0, n = quick(300, 50); i < n; i++) {
+	for (int i = 0, n = quick(200, 10); i < n; i++) {
 		struct waiting w = { .g = root(), .under = -1, .deadline = SOON };
 		int m = chan_join(w.g, -1, CHAN_NOW), k;
 		struct party p;
@@ -485,7 +485,7 @@ TEST(never_more_members_than_the_limit)
 		int first = -1;
 
 		*c = (struct crowd){ .g = chan_group(-1, CHAN_FOREVER, 0, 3), .limit = 3,
-				     .rounds = quick(500, 50) };
+				     .rounds = quick(300, 20) };
 		for (int i = 0; i < 16; i++) {
 			ASSERT_TRUE(party_start(&p[i], process, join_and_leave, c));
 		}
@@ -514,7 +514,7 @@ static int add_and_leave(void *arg)
 /* WG-04 */
 TEST(a_wait_never_returns_early)
 {
-	for (int i = 0, n = quick(1000, 100); i < n; i++) {
+	for (int i = 0, n = quick(500, 20); i < n; i++) {
 		struct half *h = shared(2 * sizeof(*h) + sizeof(int));
 		bool process = i % 10 == 9;
 		int g = root(), *x = (int *)(h + 2);
@@ -594,7 +594,7 @@ static int leave_it(void *arg)
 /* WG-03: a wait beside a new join and the last leave may see either, and never hangs */
 TEST(joins_beside_a_wait_hang_nobody)
 {
-	for (int i = 0, n = quick(3000, 200); i < n; i++) {
+	for (int i = 0, n = quick(800, 50); i < n; i++) {
 		int *fd = shared(2 * sizeof(int)), k;
 		bool process = i % 50 == 49;
 		struct party w, l;

@@ -55,6 +55,19 @@ static inline int many_files(void)
 	return setrlimit(RLIMIT_NOFILE, &r);
 }
 
+/* A parameter of the module, for all. */
+static inline bool set_parameter(const char *name, unsigned v)
+{
+	char path[80];
+	FILE *f;
+	bool ok;
+
+	snprintf(path, sizeof(path), "/sys/module/kchan/parameters/%s", name);
+	f = fopen(path, "w");
+	ok = f && fprintf(f, "%u", v) > 0;
+	return f && !fclose(f) && ok;
+}
+
 static inline int open_files(void)
 {
 	int n = 0;

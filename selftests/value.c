@@ -253,7 +253,7 @@ static int set_all(void *arg)
 TEST(of_four_who_set_a_key_one_wins)
 {
 	for (int process = 0; process < 2; process++) {
-		for (int round = 0, n = quick(20, 4); round < n; round++) {
+		for (int round = 0, n = quick(20, 1); round < n; round++) {
 			struct setters *s = shared(sizeof(*s));
 			struct party p[4];
 
