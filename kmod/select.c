@@ -311,10 +311,10 @@ static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool
 			return late;
 		if (!late && !on_handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
 			r = kchan_handle_fd();
-			if (r < 0)
-				return r;
-			a->handle = r;
-			return KCHAN_USE_HANDLE;
+			if (r >= 0) {
+				a->handle = r;
+				return KCHAN_USE_HANDLE;
+			}	/* none left: the one it was issued on must do */
 		}
 		r = sel_wait(s, under, a->deadline, late);
 	}
