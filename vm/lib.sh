@@ -3,7 +3,7 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${KCHAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kchan}
 build=$top/build
-packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod python3 mandoc gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 liburing-dev linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
+packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod python3 mandoc gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 liburing-dev libuv1-dev libevent-dev libev-dev libglib2.0-dev pkg-config golang-go python3 linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
 
 . "$top/tools/need.sh"
 need_packages()
@@ -109,6 +109,21 @@ libraries()	# directory: what its dynamic programs need goes below it
 	done
 }
 
+python()	# directory: an interpreter, what the asyncio example imports, libchan
+{
+	local py=/usr/bin/python3 f
+	install -D "$(readlink -f $py)" "$1/bin/python3"
+	$py -B -c 'import asyncio, ctypes, sys
+for m in list(sys.modules.values()):
+	f = getattr(m, "__file__", None)
+	if f: print(f)
+import encodings; print(encodings.__path__[0] + "/ascii.py"); print(encodings.__path__[0] + "/idna.py")
+import stringprep; print(stringprep.__file__)' | sort -u |
+		while read -r f; do [ ! -e "$f" ] || install -D -m 755 "$f" "$1$f"; done
+	install -D -m 755 "$top/libchan/libchan.so.1" "$1/usr/lib/libchan.so.1"
+	install -D -m 644 "$top/bindings/python/kchan.py" "$1/usr/lib/python3/dist-packages/kchan.py"
+}
+
 initramfs()	# name: build/NAME/initrd.gz from the programs and build/NAME/kmod/kchan.ko
 {
 	local root=$build/$1/root
@@ -120,6 +135,7 @@ initramfs()	# name: build/NAME/initrd.gz from the programs and build/NAME/kmod/k
 	cp "$build"/examples/* "$top"/examples/*.out "$top/examples/tests" "$root/examples/"
 	cp "$build"/docs/bin/* "$root/docs/"
 	strip "$root"/selftests/* "$root"/examples/* "$root"/docs/* 2>/dev/null || true
+	python "$root"
 	libraries "$root"
 	[ -e "$root/dev/console" ] || mknod "$root/dev/console" c 5 1 2>/dev/null || true
 	(cd "$root" && find . | cpio -o -H newc --quiet -R 0:0 | gzip -1 > ../initrd.gz)
