@@ -390,7 +390,7 @@ TEST(in_a_storm_of_faults_every_message_arrives_once)
 		struct chan_info in;
 
 		memset(s, 0, sizeof(*s));
-		s->n = quick(2000, 300);
+		s->n = quick(2000, 60);
 		s->len = i & 1 ? BIG : 8;
 		ASSERT_EQ(0, chan_make(s->e, BIG, (i / 4) * (i / 4), 0));
 		for (int k = 0; k < 6; k++) {

@@ -75,19 +75,19 @@ FIXTURE_TEARDOWN(many) { }
 
 TEST_F_TIMEOUT(many, two_thousand_receivers_are_released_by_one_shut, 120)
 {
-	release(_metadata, false, quick(CROWD, 400));
+	release(_metadata, false, quick(CROWD, 200));
 }
 
 TEST_F_TIMEOUT(many, two_thousand_senders_are_released_by_one_shut, 120)
 {
-	release(_metadata, true, quick(CROWD, 400));
+	release(_metadata, true, quick(CROWD, 200));
 }
 
 /* ---- stale nodes pile up ---- */
 
 TEST(selects_leave_nothing_on_the_channels_they_did_not_use)
 {
-	int idle[2], busy[2], v = 1, n = quick(20000, 3000);
+	int idle[2], busy[2], v = 1, n = quick(5000, 400);
 	struct op o;
 
 	ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
@@ -134,7 +134,7 @@ static void *sel_main(void *arg)
 
 TEST(a_waiter_chosen_elsewhere_is_passed_over)
 {
-	for (int i = 0; i < quick(500, 100); i++) {
+	for (int i = 0; i < quick(100, 20); i++) {
 		int a[2], b[2], v = 1;
 		struct sel s[3];
 		struct op o;

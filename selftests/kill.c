@@ -334,7 +334,7 @@ static int slay(pid_t pid)
 /* PX-03 */
 TEST(a_receiver_killed_while_parked_is_passed_over)
 {
-	int rounds = quick(200, 30);
+	int rounds = quick(200, 16);
 
 	for (int i = 0; i < rounds; i++) {
 		size_t len = i & 4 ? BIG : 8;
@@ -361,7 +361,7 @@ TEST(a_receiver_killed_while_parked_is_passed_over)
 /* PX-04 */
 TEST(a_sender_killed_while_parked_leaves_no_message)
 {
-	int rounds = quick(200, 30);
+	int rounds = quick(200, 16);
 
 	for (int i = 0; i < rounds; i++) {
 		size_t len = i & 4 ? BIG : 8;
@@ -500,7 +500,7 @@ TEST(a_sender_killed_after_its_message_was_taken_has_sent_it)
 /* One Rule: all ends go with the process, and the other side learns of it */
 TEST(a_killed_process_ends_its_sides)
 {
-	int rounds = quick(200, 30);
+	int rounds = quick(200, 16);
 
 	for (int i = 0; i < rounds; i++) {
 		int e[2], v = 5, side = i & 1;
