@@ -108,7 +108,7 @@ struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 
 	INIT_LIST_HEAD(&g->joiners);
 	INIT_LIST_HEAD(&g->idlers);
 	init_waitqueue_head(&g->poll);
-	kchan_hrtimer_setup(&g->timer, timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	kchan_hrtimer_setup(&g->timer, timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_SOFT);
 	INIT_WORK(&g->expire, expire_work);
 	g->parent = parent ? kgroup_get(parent) : NULL;
 	g->depth = parent ? parent->depth + 1 : 0;
@@ -280,7 +280,7 @@ static void link_or_end(struct kgroup *g)
 	} else if (g->deadline != (p ? p->deadline : KTIME_MAX)) {
 		g->armed = true;
 		kgroup_get(g);
-		hrtimer_start(&g->timer, g->deadline, HRTIMER_MODE_ABS);
+		hrtimer_start(&g->timer, g->deadline, HRTIMER_MODE_ABS_SOFT);
 	}
 }
 

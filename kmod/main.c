@@ -191,7 +191,7 @@ static int __init kchan_init(void)
 {
 	int err = -ENOMEM;
 
-	kchan_wq = alloc_workqueue("kchan", WQ_UNBOUND, 0);
+	kchan_wq = alloc_workqueue("kchan", WQ_UNBOUND, 8);
 	if (!kchan_wq)
 		return err;
 	err = kgroup_init();

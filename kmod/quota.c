@@ -62,13 +62,16 @@ void kchan_user_put(struct kchan_user *u)
 	kfree(u);
 }
 
-static int charge(atomic_long_t *count, long by, unsigned long limit)
+/* An attempt that fails leaves @count alone: others of the user may fit. */
+static int charge(atomic_long_t *count, unsigned long by, unsigned long limit)
 {
-	if ((unsigned long)atomic_long_add_return(by, count) <= limit ||
-	    ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE))
-		return 0;
-	atomic_long_sub(by, count);
-	return -EDQUOT;
+	long old = atomic_long_read(count);
+
+	do {
+		if (by + old > limit && !ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE))
+			return -EDQUOT;
+	} while (!atomic_long_try_cmpxchg(count, &old, old + by));
+	return 0;
 }
 
 int kchan_charge(struct kchan_user *u, size_t bytes)

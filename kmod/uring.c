@@ -270,7 +270,7 @@ static struct kchan_op *op_new(struct issue *is)
 	op->nr = is->nr;
 	op->under = is->under ? kgroup_get(is->under) : NULL;
 	INIT_WORK(&op->late, late_work);
-	kchan_hrtimer_setup(&op->timer, timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	kchan_hrtimer_setup(&op->timer, timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_SOFT);
 	err = sel_charge(&op->s, sizeof(*op));
 	if (!err)
 		err = select ? sel_load(&op->s) : load_transfer(op, is);
@@ -300,7 +300,7 @@ static void park(struct kchan_op *op, struct issue *is)
 	if (is->deadline != KCHAN_FOREVER) {
 		op->timed = true;
 		refcount_inc(&op->s.w.ref);
-		hrtimer_start(&op->timer, kchan_deadline_to_host(is->deadline), HRTIMER_MODE_ABS);
+		hrtimer_start(&op->timer, kchan_deadline_to_host(is->deadline), HRTIMER_MODE_ABS_SOFT);
 	}
 	if (sel_enqueue(&op->s) == SEL_FOUND)
 		finish(op, is->flags, false);
