@@ -430,9 +430,13 @@ int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 		return -EAGAIN;
 	if (r == -ERESTARTSYS)
 		r = -EINTR;
-	if (r != -EAGAIN)
+	if (r <= 0 && r != -EAGAIN)
 		return r;
-	/* an answer here, while io_uring would try again */
+	/*
+	 * EAGAIN is an answer here, while io_uring would try again. Some kernels,
+	 * 6.1 among them, never complete what a worker has returned a positive
+	 * number for, and cancel what is linked to it.
+	 */
 	io_uring_cmd_done(cmd, r, 0, issue_flags);
 	return -EIOCBQUEUED;
 }
