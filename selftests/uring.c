@@ -451,6 +451,7 @@ TEST_F(uring, read_multishot_with_provided_buffers)
 TEST_F(uring, ends_that_race_lose_nothing)
 {
 	int rounds = quick(10000, 300), got = 0, sent = 0, cancelled = 0, e[2];
+	bool late = !parks();
 	unsigned int seed = 1;
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
@@ -484,7 +485,9 @@ TEST_F(uring, ends_that_race_lose_nothing)
 			} else if (id == 2 && !r) {
 				sent++;
 			} else {
-				ASSERT_TRUE(r == -ECANCELED || r == -ETIMEDOUT) TH_LOG("%d", r);
+				/* a worker that comes late finds the group's descriptor closed */
+				ASSERT_TRUE(r == -ECANCELED || r == -ETIMEDOUT ||
+					    (late && r == -EBADF)) TH_LOG("%d", r);
 				cancelled++;
 			}
 		}
