@@ -29,14 +29,6 @@ FIXTURE(abi)
 	struct chan_group_info g_info, m_info;
 };
 
-static int lowest_free(void)
-{
-	int fd = dup(0);
-
-	close(fd);
-	return fd;
-}
-
 FIXTURE_SETUP(abi)
 {
 	int e[2];

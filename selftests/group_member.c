@@ -251,14 +251,14 @@ TEST(leaving_ends_what_is_below_the_member)
 
 TEST(an_ended_group_gives_its_error_to_who_would_join)
 {
-	int g = chan_group(-1, CHAN_FOREVER, 0, 1), n = open_files();
+	int g = chan_group(-1, CHAN_FOREVER, 0, 1), n = lowest_free();
 
 	ASSERT_EQ(0, chan_cancel(g, 77, NULL));
 	EXPECT_EQ(-77, chan_join(g, -1, CHAN_NOW));
 	EXPECT_EQ(77, errno);
 	EXPECT_EQ(-77, chan_join(g, -1, CHAN_FOREVER));
 	EXPECT_EQ(0, ginfo(g).members);
-	EXPECT_EQ(n, open_files());
+	EXPECT_EQ(n, lowest_free());
 	close(g);
 }
 
@@ -345,11 +345,11 @@ TEST(a_limit_refuses_one_more_and_takes_it_after)
 		m[i] = chan_join(g, -1, CHAN_NOW);
 		ASSERT_LE(0, m[i]);
 	}
-	files = open_files();
+	files = lowest_free();
 	EXPECT_EQ(-EAGAIN, chan_join(g, -1, CHAN_NOW));
 	EXPECT_EQ(-ETIMEDOUT, chan_join(g, -1, chan_after(MS)));
 	EXPECT_EQ(-ETIMEDOUT, chan_join(g, -1, -7));
-	EXPECT_EQ(files, open_files());
+	EXPECT_EQ(files, lowest_free());
 	EXPECT_EQ(42, ginfo(g).members);
 	/* a group below is no member */
 	m[42] = below(g);

@@ -160,6 +160,48 @@ TEST(a_chain_may_be_4096_deep_and_no_deeper)
 	EXPECT_TRUE(deep == 4096 || set_parameter("max_group_depth", 4096));
 }
 
+struct second { int g, n, fd[4000]; };
+
+/* The other is still at it, deep in the tree: this cancel returns when that is done. */
+static int cancel_second(void *arg)
+{
+	struct second *s = arg;
+
+	while (ginfo(s->g).state == CHAN_LIVE)
+		;
+	if (chan_cancel(s->g, 2, "second"))
+		return 1;
+	for (int i = s->n - 1; i >= 0; i--)
+		if (ginfo(s->fd[i]).state != CHAN_ENDED || ginfo(s->fd[i]).err != 1)
+			return 2;
+	return 0;
+}
+
+TEST(a_second_cancel_returns_when_all_below_is_ended_too)
+{
+	static struct second s;
+
+	ASSERT_EQ(0, many_files());
+	for (int round = 0, n = quick(5, 2); round < n; round++) {
+		struct party p;
+
+		s.n = quick(4000, 1000);
+		s.g = root();
+		for (int i = 0; i < s.n; i++) {
+			s.fd[i] = below(s.g);
+			ASSERT_LE(0, s.fd[i]);
+		}
+		ASSERT_TRUE(party_start(&p, false, cancel_second, &s));
+		while (!__atomic_load_n(&p.tid, __ATOMIC_ACQUIRE))
+			sched_yield();
+		ASSERT_EQ(0, chan_cancel(s.g, 1, "first"));
+		ASSERT_EQ(0, party_end(&p));
+		for (int i = 0; i < s.n; i++)
+			close(s.fd[i]);
+		close(s.g);
+	}
+}
+
 static int sleep_in_select(void *arg)
 {
 	int r = chan_select(NULL, 0, 0, *(int *)arg, SOON);

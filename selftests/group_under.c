@@ -246,7 +246,7 @@ TEST(the_calls_own_deadline_is_not_the_groups)
 /* A group's deadline ends a call in time, and the group is seen to have ended after it. */
 TEST(a_call_that_its_groups_deadline_ended_finds_it_ended)
 {
-	for (int i = 0, n = quick(200, 33); i < n; i++) {
+	for (int i = 0, n = quick(110, 22); i < n; i++) {
 		int64_t at = chan_after(MS);
 		int g = chan_group(-1, at, 0, 0), c = below(g);
 		struct call k;
@@ -381,7 +381,7 @@ TEST(the_ended_under_comes_before_the_ended_group)
 	int g = root(), u = root(), files, first = 77;
 
 	ASSERT_EQ(0, chan_cancel(u, 0, NULL));
-	files = open_files();
+	files = lowest_free();
 	/* a place is free, and nobody to wait for */
 	EXPECT_EQ(-ECANCELED, chan_join(g, u, CHAN_NOW));
 	EXPECT_EQ(-ECANCELED, chan_wait(g, &first, u, CHAN_NOW));
@@ -391,7 +391,7 @@ TEST(the_ended_under_comes_before_the_ended_group)
 	EXPECT_EQ(-5, chan_join(g, -1, CHAN_NOW));
 	EXPECT_EQ(-5, chan_join(g, -1, -1));
 	EXPECT_EQ(77, first);
-	EXPECT_EQ(files, open_files());
+	EXPECT_EQ(files, lowest_free());
 	close2((int[]){ g, u });
 }
 
@@ -531,8 +531,8 @@ static void race_all(struct __test_metadata *_metadata, enum kind a, enum kind b
 
 	ASSERT_EQ(0, many_files());
 	for (int i = 0; i < 3; i++) {
-		race_one(_metadata, kinds[i], false, quick(1000, 100));
-		race_one(_metadata, kinds[i], true, quick(150, 30));
+		race_one(_metadata, kinds[i], false, quick(600, 60));
+		race_one(_metadata, kinds[i], true, quick(100, 20));
 	}
 }
 
@@ -549,7 +549,7 @@ TEST(an_end_beside_a_receive_is_the_one_or_the_other)
 /* A place that is given to a joiner whose call is ended: one of them has it. */
 TEST(an_end_beside_a_place_is_the_one_or_the_other)
 {
-	int n = quick(1000, 100), joined = 0;
+	int n = quick(600, 60), joined = 0;
 	struct race *r = shared(sizeof(*r));
 	struct party p, q;
 	unsigned seed = 1;
@@ -585,14 +585,14 @@ TEST(an_end_beside_a_place_is_the_one_or_the_other)
 	}
 	EXPECT_EQ(0, party_end(&p));
 	EXPECT_EQ(0, party_end(&q));
-	EXPECT_TRUE(n < 300 || (joined && joined < n));
+	EXPECT_TRUE(n < 100 || (joined && joined < n));
 	call_free(&r->c);
 }
 
 /* A deadline of the group, at the very time of the transfer. */
 TEST(a_groups_deadline_beside_a_transfer)
 {
-	int n = quick(500, 50), met = 0;
+	int n = quick(300, 40), met = 0;
 
 	for (int i = 0; i < n; i++) {
 		struct call c;
@@ -617,7 +617,7 @@ TEST(a_groups_deadline_beside_a_transfer)
 		call_free(&c);
 		close(g);
 	}
-	EXPECT_TRUE(n < 300 || met);
+	EXPECT_TRUE(n < 100 || met);
 }
 
 TEST_HARNESS_MAIN
