@@ -338,7 +338,7 @@ static int race_recv(void *arg)
 /* CL-07: whichever side is shut, a send was received once or it failed */
 TEST_F(close, a_send_that_races_a_shut_is_received_or_fails)
 {
-	int rounds = quick(variant->proc ? 150 : 400, 20);
+	int rounds = quick(variant->proc ? 60 : 150, 20);
 	struct race *r = shared(sizeof(*r));
 	unsigned int seed = getpid();
 
