@@ -3,7 +3,8 @@
  * Two threads add one to a counter. The plain way the result is 2, as it should
  * be, on this machine, today; but nothing orders the two, and ThreadSanitizer
  * says so. It is silent on those that are ordered: by a channel that the counter
- * travels through, by a channel used as a lock, by a group that waits for both.
+ * travels through, by one used as a lock, by its shut, by the end of a group, and
+ * by a group that waits for both.
  *
  * Built with -fsanitize=thread the program tries each way in a child process and
  * looks for the reports. A race between processes no such tool finds.
@@ -62,6 +63,28 @@ static int by_group(int member, void *n)
 	return 0;
 }
 
+static int by_shut(int member, void *n)
+{
+	if ((long)n == 0) {
+		counter++;
+		return chan_shut(end[1], 0);
+	}
+	chan_recv(end[0], NULL, 0, member, CHAN_FOREVER);
+	counter++;
+	return 0;
+}
+
+static int by_end(int member, void *n)
+{
+	if ((long)n == 0) {
+		counter++;
+		return chan_cancel(group, 0, "it is your turn");
+	}
+	chan_select(NULL, 0, 0, member, CHAN_FOREVER);
+	counter++;
+	return 0;
+}
+
 static const struct way {
 	const char *name;
 	int (*fn)(int member, void *n);
@@ -70,6 +93,8 @@ static const struct way {
 	{ "a message", by_message },
 	{ "a lock", by_lock },
 	{ "a lock taken by select", by_select },
+	{ "a shut", by_shut },
+	{ "a group that ends", by_end },
 	{ "a group that waits", by_group },
 };
 
