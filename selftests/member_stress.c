@@ -172,7 +172,7 @@ static pid_t reap(void)
 	return waitpid(-1, NULL, 0);
 }
 
-TEST_F_TIMEOUT(stress, killed_at_random_nobody_takes_a_place_along, 200)
+TEST_F_TIMEOUT(stress, killed_at_random_nobody_takes_a_place_along, 240)
 {
 	int kills = quick(10000, 300), dead = 0, first = -1, m[LIMIT];
 	uint64_t surely = 0, maybe = 0;
@@ -235,7 +235,7 @@ TEST_F_TIMEOUT(stress, killed_at_random_nobody_takes_a_place_along, 200)
 /* Joins against cancels from several processes, the group's own deadline, and kills. */
 TEST_F_TIMEOUT(stress, an_end_at_any_moment_leaves_no_member, 120)
 {
-	int rounds = quick(1500, 100);
+	int rounds = quick(400, 100);
 
 	seed = time(NULL);
 	for (int n = 0; n < rounds; n++) {
@@ -348,7 +348,7 @@ TEST_F_TIMEOUT(stress, a_place_freed_while_its_joiner_gives_up_is_not_lost, 120)
 	pthread_t t[6];
 
 	for (int i = 0; i < 6; i++) {
-		h[i] = (struct hammer){ .group = g, .n = quick(8000, 800) };
+		h[i] = (struct hammer){ .group = g, .n = quick(3000, 800) };
 		pthread_create(&t[i], NULL, hammer, &h[i]);
 	}
 	for (int i = 0; i < 6; i++) {
