@@ -196,7 +196,7 @@ static void end_each(struct __test_metadata *_metadata, enum how how)
 		EXPECT_EQ(timed ? -ETIMEDOUT : -ECANCELED, c->ret) {
 			TH_LOG("call %d, end %d, process %d", kind, how, process);
 		}
-		EXPECT_GT(2000 * MS, chan_after(0) - t0);
+		EXPECT_GT(4500 * MS, chan_after(0) - t0);
 		EXPECT_TRUE(untouched(c));
 		EXPECT_TRUE(still_works(c));
 		/* and one that comes late is ended at once, though it could be done */
@@ -525,26 +525,19 @@ static void race_one(struct __test_metadata *_metadata, enum kind kind, bool pro
 	munmap(r, sizeof(*r));
 }
 
-static void race_all(struct __test_metadata *_metadata, enum kind a, enum kind b, enum kind c)
+static void race_both(struct __test_metadata *_metadata, enum kind kind)
 {
-	enum kind kinds[] = { a, b, c };
-
 	ASSERT_EQ(0, many_files());
-	for (int i = 0; i < 3; i++) {
-		race_one(_metadata, kinds[i], false, quick(600, 60));
-		race_one(_metadata, kinds[i], true, quick(100, 20));
-	}
+	race_one(_metadata, kind, false, quick(600, 60));
+	race_one(_metadata, kind, true, quick(100, 20));
 }
 
-TEST(an_end_beside_a_send_is_the_one_or_the_other)
-{
-	race_all(_metadata, SEND, SENDM, SELECT_SEND);
-}
-
-TEST(an_end_beside_a_receive_is_the_one_or_the_other)
-{
-	race_all(_metadata, RECV, RECVM, SELECT_RECV);
-}
+TEST(an_end_beside_a_send)		{ race_both(_metadata, SEND); }
+TEST(an_end_beside_a_receive)		{ race_both(_metadata, RECV); }
+TEST(an_end_beside_a_batch_of_sends)	{ race_both(_metadata, SENDM); }
+TEST(an_end_beside_a_batch_of_receives)	{ race_both(_metadata, RECVM); }
+TEST(an_end_beside_a_select_that_sends)	{ race_both(_metadata, SELECT_SEND); }
+TEST(an_end_beside_a_select_that_receives) { race_both(_metadata, SELECT_RECV); }
 
 /* A place that is given to a joiner whose call is ended: one of them has it. */
 TEST(an_end_beside_a_place_is_the_one_or_the_other)
