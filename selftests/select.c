@@ -512,7 +512,7 @@ TEST(group_that_ends_takes_a_parked_select_back)
 			int e[2], v = 4, g;
 
 			ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-			g = chan_group(-1, how == 1 ? chan_after(300 * MS) : CHAN_FOREVER, 0, 0);
+			g = chan_group(-1, how == 1 ? chan_after(1500 * MS) : CHAN_FOREVER, 0, 0);
 			w->under = chan_watch(g);
 			w->k = recv_case(e[0], &w->got, 4);
 			w->owner = process ? g : -1;	/* a child must hold no owner */
