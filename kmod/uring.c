@@ -253,11 +253,14 @@ static struct kchan_op *op_new(struct issue *is)
 	unsigned int n = select ? is->sel.n : 1;
 	struct kchan_op *op;
 	int err = -ENOMEM;
+	void __user *cases = NULL;
 
 	op = kzalloc(sizeof(*op), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!op)
 		return ERR_PTR(-ENOMEM);
-	if (!sel_init(&op->s, select ? u64_to_user_ptr(is->sel.cases) : NULL, n,
+	if (select)
+		cases = u64_to_user_ptr(is->sel.cases);
+	if (!sel_init(&op->s, cases, n,
 		      select && is->sel.flags & KCHAN_PRIO, 0, kchan_uring_compat(is->flags))) {
 		kfree(op);
 		return ERR_PTR(-ENOMEM);
@@ -300,7 +303,8 @@ static void park(struct kchan_op *op, struct issue *is)
 	if (is->deadline != KCHAN_FOREVER) {
 		op->timed = true;
 		refcount_inc(&op->s.w.ref);
-		hrtimer_start(&op->timer, kchan_deadline_to_host(is->deadline), HRTIMER_MODE_ABS_SOFT);
+		hrtimer_start(&op->timer, kchan_deadline_to_host(is->deadline),
+			      HRTIMER_MODE_ABS_SOFT);
 	}
 	if (sel_enqueue(&op->s) == SEL_FOUND)
 		finish(op, is->flags, false);
@@ -375,7 +379,8 @@ static long wait_for(struct issue *is)
 
 	if (is->nr == _IOC_NR(KCHAN_IOC_SELECT)) {
 		is->sel.deadline = deadline;
-		r = kchan_select_args(&is->sel, is->under, true, true, kchan_uring_compat(is->flags));
+		r = kchan_select_args(&is->sel, is->under, true, true,
+				      kchan_uring_compat(is->flags));
 	} else {
 		r = transfer(is, deadline);
 	}

@@ -327,7 +327,8 @@ struct kchan_out {
 
 /* struct kchan_features.features */
 #define KCHAN_FEAT_URING	(1U << 0)	/* commands of io_uring */
-#define KCHAN_FEAT_URING_PARK	(1U << 1)	/* they wait without a worker, and can be cancelled */
+/* they wait without a worker, and can be cancelled */
+#define KCHAN_FEAT_URING_PARK	(1U << 1)
 
 /* KCHAN_IOC_FEATURES on any kchan descriptor, through struct kchan_out. */
 struct kchan_features {
