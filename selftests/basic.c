@@ -389,4 +389,136 @@ TEST(reads_and_writes_move_a_message_each)
 	close2(e);
 }
 
+/* CH-08: a message is told from the end in every form of receive */
+TEST(every_form_tells_a_message_from_the_end)
+{
+	int e[2], idle[2], v, w;
+
+	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
+	ASSERT_EQ(0, chan_make(idle, 4, 1, 0));
+	for (int k = 0; k < 10; k++) {
+		struct chan_case c[2] = { recv_case(e[0], &v, 4), recv_case(idle[0], &w, 4) };
+		int64_t deadline = k & 1 ? CHAN_NOW : k & 2 ? SOON : CHAN_FOREVER;
+
+		if (k == 8) {
+			ASSERT_EQ(0, chan_shut(e[1], 0));
+		} else if (k < 8) {
+			ASSERT_EQ(0, chan_send(e[1], &k, 4, -1, CHAN_NOW));
+		}
+		v = w = 77;
+		if (k < 4 || k == 8) {
+			EXPECT_EQ(k < 8 ? 4 : -EPIPE, chan_recv(e[0], &v, 4, -1, deadline));
+		} else {
+			EXPECT_EQ(0, chan_select(c, k < 6 ? 1 : 2, 0, -1, deadline));
+			EXPECT_EQ(k < 8 ? 4 : -EPIPE, c[0].msg.res);
+		}
+		EXPECT_EQ(k < 8 ? k : 77, v);
+		EXPECT_EQ(77, w);
+	}
+	close2(e);
+	close2(idle);
+}
+
+static int alphabet(void *arg)
+{
+	int *e = arg;
+
+	for (char c = 'a'; c <= 'z'; c++)
+		if (chan_send(e[1], &c, 1, -1, SOON))
+			return 1;
+	return chan_shut(e[1], 0);
+}
+
+THREADS_AND_PROCESSES(basic);
+
+/* CH-09, CH-03 */
+TEST_F(basic, a_loop_of_receives_sees_all_in_order_and_ends)
+{
+	int caps = quick(200, 20);
+
+	for (int cap = 0; cap < caps; cap++) {
+		int *e = shared(2 * sizeof(int));
+		char c, want = 'a';
+		struct party p;
+		long r;
+
+		ASSERT_EQ(0, chan_make(e, 1, cap, 0));
+		ASSERT_TRUE(party_start(&p, variant->proc, alphabet, e));
+		while ((r = chan_recv(e[0], &c, 1, -1, SOON)) == 1) {
+			EXPECT_EQ(want, c);
+			want++;
+		}
+		EXPECT_EQ(-EPIPE, r);
+		EXPECT_EQ('z' + 1, want);
+		EXPECT_EQ(0, party_end(&p));
+		close2(e);
+		munmap(e, 2 * sizeof(int));
+	}
+}
+
+static __attribute__((noinline)) int deep(int n)
+{
+	volatile char frame[1024];
+
+	memset((char *)frame, n, sizeof(frame));
+	return n ? deep(n - 1) + frame[n] : 0;
+}
+
+static int send_and_recurse(void *arg)
+{
+	for (int i = 0; i < 10; i++) {
+		int v = i;
+
+		if (chan_send(*(int *)arg, &v, 4, -1, SOON))
+			return 1;
+		v = deep(20);
+	}
+	return 0;
+}
+
+/* CH-10 */
+TEST_F(basic, a_message_from_the_stack_is_what_it_was_at_the_call)
+{
+	int *fd = shared(sizeof(int)), e[2], v;
+	struct party p;
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	*fd = e[1];
+	ASSERT_TRUE(party_start(&p, variant->proc, send_and_recurse, fd));
+	for (int i = 0; i < 10; i++) {
+		ASSERT_TRUE(parked(e[0], 1, 0));
+		ASSERT_EQ(4, chan_recv(e[0], &v, 4, -1, SOON));
+		EXPECT_EQ(i, v);
+	}
+	EXPECT_EQ(0, party_end(&p));
+	close2(e);
+}
+
+static int give_result(void *arg)
+{
+	int v = 1 + 2;
+
+	return chan_send(*(int *)arg, &v, 4, -1, SOON);
+}
+
+/* CH-07: the sender may be gone as soon as its message was taken */
+TEST_F(basic, a_result_outlives_who_computed_it)
+{
+	int *fd = shared(sizeof(int)), n = quick(200, 20), e[2], v = 0;
+	struct party p;
+
+	for (int i = 0; i < n; i++) {
+		ASSERT_EQ(0, chan_make(e, 4, i & 1, 0));
+		*fd = e[1];
+		ASSERT_TRUE(party_start(&p, variant->proc, give_result, fd));
+		if (i & 1)
+			EXPECT_EQ(0, party_end(&p));
+		EXPECT_EQ(4, chan_recv(e[0], &v, 4, -1, SOON));
+		EXPECT_EQ(3, v);
+		if (!(i & 1))
+			EXPECT_EQ(0, party_end(&p));
+		close2(e);
+	}
+}
+
 TEST_HARNESS_MAIN
