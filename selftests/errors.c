@@ -299,6 +299,32 @@ TEST(a_users_quota_is_EDQUOT_until_something_is_given_back)
 	close(dev);
 }
 
+TEST(no_file_left_in_the_system_is_ENFILE)
+{
+	int dev = open("/dev/kchan", O_RDWR), st;
+	long max = param("/proc/sys/fs/file-max", NULL);
+	pid_t pid;
+
+	if (geteuid() || max < 0)
+		SKIP(return, "needs root");
+	pid = fork();
+	if (!pid) {
+		int fds = count_fds();
+
+		set_param("/proc/sys/fs/file-max", 0);
+		if (setresuid(4711, 4711, 4711))
+			_exit(1);
+		if (make(dev, 8, 0) != -ENFILE)
+			_exit(2);
+		_exit(fds < 0);
+	}
+	waitpid(pid, &st, 0);
+	set_param("/proc/sys/fs/file-max", max);
+	EXPECT_EQ(0, st) TH_LOG("step %d", WEXITSTATUS(st));
+	EXPECT_EQ(0, make(dev, 8, 1));
+	close(dev);
+}
+
 TEST(a_ring_larger_than_memory_is_ENOMEM)
 {
 	long old = param(PARAM "max_capacity", "16777216");
