@@ -244,15 +244,20 @@ void kgroup_cancel(struct kgroup *g, int err, const char *why)
 }
 
 /* Its deadline has passed: end the group whose own deadline that is. */
-void kgroup_expire(struct kgroup *g)
+static void expire_locked(struct kgroup *g)
 {
 	struct kgroup *top = g;
 
 	while (top->attached && top->parent->deadline == g->deadline)
 		top = top->parent;
-	mutex_lock(&top->tree->lock);
 	end_for(top, ETIMEDOUT, "", true);
-	mutex_unlock(&top->tree->lock);
+}
+
+void kgroup_expire(struct kgroup *g)
+{
+	mutex_lock(&g->tree->lock);
+	expire_locked(g);
+	mutex_unlock(&g->tree->lock);
 }
 
 bool kgroup_expired(struct kgroup *g)
@@ -459,6 +464,8 @@ int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s
 	if (r)
 		return r;
 	mutex_lock(&g->tree->lock);
+	if (kgroup_expired(g))
+		expire_locked(g);	/* its timer may be late */
 	if (g->end)
 		r = -g->end->err;
 	else if (fatal_signal_pending(current))
