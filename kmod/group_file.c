@@ -21,19 +21,17 @@ bool kgroup_is(struct file *file)
 /* What a call is to run under, referenced: NULL for -1, or an error. */
 struct kgroup *kgroup_under(int fd)
 {
-	struct kgroup *g;
+	struct kgroup *g = ERR_PTR(-EBADF);
 	struct file *file;
 
 	if (likely(fd == -1))
 		return NULL;
-	file = fget(fd);
-	if (!file)
-		return ERR_PTR(-EBADF);
-	if (kgroup_is(file))
+	file = kchan_lock_fd(fd);
+	if (file && kgroup_is(file))
 		g = kgroup_get(file->private_data);
-	else
-		g = ERR_PTR(kchan_is_ours(file) ? -EBADF : -ENOTTY);
-	fput(file);
+	else if (file && !kchan_is_ours(file))
+		g = ERR_PTR(-ENOTTY);
+	kchan_unlock_fd();
 	return g;
 }
 

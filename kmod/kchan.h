@@ -31,6 +31,9 @@
  * Descriptors in a message are files, held by the message's packet. Receiving
  * ends never travel, so a queue dies with its last receiver.
  *
+ * Descriptors that a call names are looked up under the table's own lock, with
+ * nothing but references to objects taken under it; see kchan_lock_fd().
+ *
  * Lock order: kchan.lock -> kchan_waiter.lock (lower address) ->
  * kchan_waiter.lock (higher). Never two kchan.locks. Nothing takes them from
  * interrupts. Nothing is allocated, freed by vfree, woken through a poll queue,
@@ -342,6 +345,8 @@ extern const struct file_operations kchan_rx_fops, kchan_tx_fops;
 int kchan_make_fds(struct kchan_make *m, struct kchan_make __user *um);
 int kchan_handle_fd(void);
 int kchan_kind(int fd);
+struct file *kchan_lock_fd(int fd);
+void kchan_unlock_fd(void);
 int kchan_side_of(struct file *file);
 struct kchan *kchan_from_fd(int fd, int side);
 bool kchan_is_ours(struct file *file);

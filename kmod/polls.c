@@ -68,15 +68,10 @@ static void put_file(void *obj)
 	fput(obj);
 }
 
-/* Of kchan's own files the object is taken, so that closing them acts at once. */
-int sel_target_get(struct sel_target *t, int fd)
+static void take_target(struct sel_target *t, struct file *file)
 {
-	struct file *file = fget(fd);
-	int side;
+	int side = kchan_side_of(file);
 
-	if (!file)
-		return -EBADF;
-	side = kchan_side_of(file);
 	if (side >= 0) {
 		struct kchan *c = file->private_data;
 
@@ -88,11 +83,19 @@ int sel_target_get(struct sel_target *t, int fd)
 		*t = (struct sel_target){ kchan_armed_get(file->private_data), poll_armed,
 					  put_armed };
 	} else {
-		*t = (struct sel_target){ file, poll_file, put_file };
-		return 0;
+		*t = (struct sel_target){ get_file(file), poll_file, put_file };
 	}
-	fput(file);
-	return 0;
+}
+
+/* Of kchan's own files the object is taken, so that closing them acts at once. */
+int sel_target_get(struct sel_target *t, int fd)
+{
+	struct file *file = kchan_lock_fd(fd);
+
+	if (file)
+		take_target(t, file);
+	kchan_unlock_fd();
+	return file ? 0 : -EBADF;
 }
 
 static __poll_t wanted(const struct sel_case *k)
