@@ -194,6 +194,7 @@ TEST(a_member_that_dies_has_left_with_eownerdead)
 		ASSERT_TRUE(turns(g, POLLIN));
 		EXPECT_EQ(EOWNERDEAD, ginfo(g).err);
 		EXPECT_EQ(pid ?: getpid(), ginfo(g).by_pid);
+		ASSERT_TRUE(turns(other, POLLIN));	/* the parent is marked first */
 		EXPECT_EQ(EOWNERDEAD, ginfo(other).err);
 		EXPECT_EQ(0, chan_leave(other, 0, NULL));
 		EXPECT_EQ(0, chan_wait(g, &first, -1, SOON));
