@@ -1,24 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* Every error the calls document, and which one it is when several hold. */
-#include <dirent.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include "util.h"
 #include "kselftest_harness.h"
-
-static int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
-}
 
 static int try(int fd, unsigned long req, void *arg)
 {
@@ -105,7 +92,7 @@ TEST(short_calls_into_pages_that_are_not_there_move_nothing)
 
 TEST(values_out_of_range_are_refused_one_by_one)
 {
-	int dev = open("/dev/kchan", O_RDWR), e[2], g, fds = count_fds();
+	int dev = open("/dev/kchan", O_RDWR), e[2], g, fds = open_count();
 	struct kchan_make m;
 	struct kchan_group_make gm = {};
 	struct kchan_out o = { .addr = (uintptr_t)out };
@@ -136,7 +123,7 @@ TEST(values_out_of_range_are_refused_one_by_one)
 	}
 	o = (struct kchan_out){ .addr = 8, .size = 56 };
 	EXPECT_EQ(-EFAULT, try(dev, KCHAN_IOC_FEATURES, &o));
-	EXPECT_EQ(fds, count_fds());
+	EXPECT_EQ(fds, open_count());
 
 	ASSERT_EQ(0, chan_make(e, 8, 1, 0));
 	for (int bad[] = { -1, 4096, INT32_MAX, INT32_MIN }, i = 0; i < 4; i++) {
@@ -240,7 +227,7 @@ static int make(int dev, unsigned msg_max, unsigned capacity)
 
 TEST(no_descriptor_left_is_EMFILE_and_nothing_is_made)
 {
-	int dev = open("/dev/kchan", O_RDWR), before = count_fds(), last = dup(dev);
+	int dev = open("/dev/kchan", O_RDWR), before = open_count(), last = dup(dev);
 	struct kchan_make m = {};
 
 	ASSERT_LE(0, last);
@@ -254,7 +241,7 @@ TEST(no_descriptor_left_is_EMFILE_and_nothing_is_made)
 			FAILS(EMFILE, chan_group(-1, CHAN_FOREVER, 0, 0));
 	}
 	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 1024, 1024 }));
-	EXPECT_EQ(before, count_fds());
+	EXPECT_EQ(before, open_count());
 	EXPECT_EQ(0, make(dev, 8, 1));
 	close(dev);
 }
@@ -278,8 +265,8 @@ TEST(a_users_quota_is_EDQUOT_until_something_is_given_back)
 		for (int i = 0; i < 3; i++)
 			if (try(dev, KCHAN_IOC_MAKE, &m[i]))
 				_exit(2);
-		fds = count_fds();
-		if (try(dev, KCHAN_IOC_MAKE, &m[3]) != -EDQUOT || count_fds() != fds)
+		fds = open_count();
+		if (try(dev, KCHAN_IOC_MAKE, &m[3]) != -EDQUOT || open_count() != fds)
 			_exit(3);
 		close(m[0].end[0]);
 		if (try(dev, KCHAN_IOC_MAKE, &m[3]) != -EDQUOT)	/* half of it still exists */
@@ -309,7 +296,7 @@ TEST(no_file_left_in_the_system_is_ENFILE)
 		SKIP(return, "needs root");
 	pid = fork();
 	if (!pid) {
-		int fds = count_fds();
+		int fds = open_count();
 
 		set_param("/proc/sys/fs/file-max", 0);
 		if (setresuid(4711, 4711, 4711))

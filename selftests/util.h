@@ -4,6 +4,7 @@
 #define UTIL_H
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -191,6 +192,19 @@ static inline bool asleep_in(const int *tid, long nr)
 static inline bool asleep(const int *tid)
 {
 	return asleep_in(tid, SYS_ioctl);
+}
+
+/* Descriptors that are open, and a few more, always the same. */
+static inline int open_count(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = 0;
+
+	while (d && readdir(d))
+		n++;
+	if (d)
+		closedir(d);
+	return n;
 }
 
 static inline void close2(int *end)
