@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 
 #include "util.h"
+#include <libchan-uring.h>
 #include "kselftest_harness.h"
 
 #define MODULE	"/kchan.ko"		/* where the test machine has it */
@@ -33,6 +34,9 @@ static void *waits(void *arg)
 TEST(whatever_is_open_keeps_the_module)
 {
 	int e[2], f[2], g, w, m, a, dev, d;
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	struct kchan_xfer x;
 	struct chan_msg msg = { .fds = &d, .nfds = 1 };
 	struct chan_case c;
 	pthread_t t;
@@ -82,6 +86,20 @@ TEST(whatever_is_open_keeps_the_module)
 	EXPECT_EQ(-EWOULDBLOCK, unload());
 	close(e[0]);
 	pthread_join(t, NULL);
+	close(e[1]);
+
+	/* a command of io_uring that waits, on an end that is closed everywhere else */
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	ASSERT_EQ(0, io_uring_queue_init(4, &ring, 0));
+	sqe = io_uring_get_sqe(&ring);
+	ASSERT_NE(NULL, sqe);
+	chan_prep_recv(sqe, e[0], &x, &x, 4, -1, CHAN_FOREVER);
+	ASSERT_EQ(1, io_uring_submit(&ring));
+	ASSERT_TRUE(parked(e[0], 0, 1));
+	close(e[0]);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	io_uring_queue_exit(&ring);
+	EXPECT_EQ(1, poll(&(struct pollfd){ .fd = e[1] }, 1, 5000));	/* it has let go */
 	close(e[1]);
 
 	/* a descriptor in a message */

@@ -388,6 +388,80 @@ TEST_F(uring, read_write_and_their_cancels)
 	close(e[0]);
 }
 
+enum { READ, WRITE, POLL, MULTISHOT, KINDS };
+
+/* One that waits: on an empty channel, or on a full one. */
+static void prep_waiting(struct io_uring *ring, int kind, int *e, char *buf, int flags)
+{
+	struct io_uring_sqe *sqe = sqe_of(ring, 0);
+
+	switch (kind) {
+	case READ:
+		io_uring_prep_read(sqe, e[0], buf, 64, 0);
+		break;
+	case WRITE:
+		io_uring_prep_write(sqe, e[1], "word", 4, 0);
+		break;
+	case POLL:
+		io_uring_prep_poll_multishot(sqe, e[0], POLLIN);
+		break;
+	case MULTISHOT:
+		io_uring_prep_read(sqe, e[0], NULL, 0, 0);
+		sqe->opcode = OP_READ_MULTISHOT;
+		sqe->flags |= IOSQE_BUFFER_SELECT;
+		sqe->buf_group = 7;
+		break;
+	}
+	sqe->flags |= flags;
+	sqe->user_data = 1;
+}
+
+TEST_F(uring, each_kind_can_be_cancelled_and_timed)
+{
+	static char mem[4][64];
+	struct __kernel_timespec ts = { .tv_nsec = 20 * MS };
+	struct io_uring_sqe *sqe;
+	uint64_t id;
+
+	sqe = sqe_of(&self->ring, 0);
+	io_uring_prep_provide_buffers(sqe, mem, 64, 4, 7, 0);
+	io_uring_submit(&self->ring);
+	ASSERT_EQ(0, next(&self->ring, NULL));
+	for (int kind = 0; kind < KINDS; kind++) {
+		int e[2], len = kind == WRITE;
+
+		if (kind == MULTISHOT && !parks())
+			continue;	/* this kernel has no such operation */
+		ASSERT_EQ(0, chan_make(e, 64, 1, 0));
+		if (len)
+			ASSERT_EQ(0, chan_send(e[1], "full", 4, -1, CHAN_NOW));
+		prep_waiting(&self->ring, kind, e, self->buf, 0);
+		io_uring_submit(&self->ring);
+		prep_cancel(&self->ring, 1);
+		io_uring_submit(&self->ring);
+		for (int i = 0; i < 2; i++) {
+			int r = next(&self->ring, &id);
+
+			EXPECT_EQ(id == 99 ? 0 : -ECANCELED, r) TH_LOG("kind %d", kind);
+		}
+		if (kind != POLL && kind != MULTISHOT) {	/* those can't be linked */
+			prep_waiting(&self->ring, kind, e, self->buf, IOSQE_IO_LINK);
+			sqe = sqe_of(&self->ring, 2);
+			io_uring_prep_link_timeout(sqe, &ts, 0);
+			sqe->user_data = 2;
+			io_uring_submit(&self->ring);
+			for (int i = 0; i < 2; i++) {
+				int r = next(&self->ring, &id);
+
+				EXPECT_EQ(id == 1 ? -ECANCELED : -ETIME, r) TH_LOG("kind %d", kind);
+			}
+		}
+		EXPECT_EQ(len, info_of(e[0]).len);
+		EXPECT_EQ(len, info_of(e[0]).sent);
+		close2(e);
+	}
+}
+
 TEST_F(uring, poll_multishot_tells_each_message)
 {
 	struct io_uring_sqe *sqe;
