@@ -14,29 +14,15 @@ struct batch {
 static long send_one(struct batch *b, struct kchan_msg *m, s64 deadline)
 {
 	struct kchan_payload p kchan_uninitialized;
-	struct kchan_mem src = {
-		.buf = (void __force __user *)m->buf,
-		.fds = (void __force __user *)m->fds, .nfds = m->nfds,
-	};
 	long r;
 
-	if (m->nfds > KCHAN_MAX_FDS)
-		return -EINVAL;
-	if (m->nfds && !(b->c->flags & KCHAN_FDS))
-		return -EPERM;
-	if (m->len > b->c->msg_max)
-		return -EMSGSIZE;
 	p.tag = b->tag;
-	r = kchan_load(&p, &src, m->len);
+	r = sel_load_msg(b->c, &p, m);
 	if (r)
 		return r;
-	r = b->under ? kgroup_error(b->under) : 0;
-	if (r) {
-		kchan_drop(&p);
-		return r;
-	}
 	r = kchan_send(b->c, &p, b->under, deadline);
-	b->peer_tag = p.tag;
+	if (r >= 0)
+		b->peer_tag = p.tag;
 	return r;
 }
 
@@ -47,10 +33,8 @@ static long recv_one(struct batch *b, struct kchan_msg *m, s64 deadline)
 		.fds = (void __force __user *)m->fds, .nfds = m->nfds,
 	};
 	u32 tag = b->tag;
-	long r = b->under ? kgroup_error(b->under) : 0;
+	long r;
 
-	if (r)
-		return r;
 	r = kchan_recv(b->c, min_t(size_t, m->len, INT_MAX), &dst, &tag, b->under, deadline);
 	if (r < 0)
 		return r;

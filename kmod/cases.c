@@ -134,22 +134,21 @@ static int load_object(struct sel *s, unsigned int i, const struct kchan_case *k
 	return 0;
 }
 
-/* Payloads are copied in before anything else happens. */
-static int load_send(struct sel_case *k, const struct kchan_msg *m, u32 tag)
+/* Copy in a message to send, a case's or a batch's, into @p, whose tag is set. */
+int sel_load_msg(struct kchan *c, struct kchan_payload *p, const struct kchan_msg *m)
 {
-	struct kchan_mem src = {};
+	struct kchan_mem src = {
+		.buf = (void __force __user *)m->buf,
+		.fds = (void __force __user *)m->fds, .nfds = m->nfds,
+	};
 
 	if (m->nfds > KCHAN_MAX_FDS)
 		return -EINVAL;
-	if (m->nfds && !(k->c->flags & KCHAN_FDS))
+	if (m->nfds && !(c->flags & KCHAN_FDS))
 		return -EPERM;
-	if (m->len > k->c->msg_max)
+	if (m->len > c->msg_max)
 		return -EMSGSIZE;
-	src.buf = (void __force __user *)m->buf;
-	src.fds = (void __force __user *)m->fds;
-	src.nfds = m->nfds;
-	k->out->tag = tag;
-	return kchan_load(k->out, &src, m->len);
+	return kchan_load(p, &src, m->len);
 }
 
 /* Check every case and take its channel before any payload is touched. */
@@ -196,7 +195,8 @@ int sel_load(struct sel *s)
 		if (sc->op != KCHAN_SEND)
 			continue;
 		sc->out = sc->node.out = &s->outs[sends++];
-		err = load_send(sc, &k.msg, s->in.tag);
+		sc->out->tag = s->in.tag;
+		err = sel_load_msg(sc->c, sc->out, &k.msg);
 		if (err == -ENOMEM || err == -EDQUOT)
 			return err;
 		sc->broken = err;

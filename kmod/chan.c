@@ -513,11 +513,18 @@ static __always_inline void received_one(struct kchan *c)
 	unlock_and_poke(c, &c->tx_poll, EPOLLOUT | EPOLLWRNORM);
 }
 
-/* Takes @p: afterwards it holds no message. */
+/* Takes @p: afterwards it holds no message. A group that has ended comes first. */
 long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline)
 {
 	long r;
 
+	if (unlikely(under)) {
+		r = kgroup_error(under);
+		if (r) {
+			kchan_drop(p);
+			return r;
+		}
+	}
 	spin_lock(&c->lock);
 	if (just_room(c)) {
 		push(c, p);
@@ -593,6 +600,11 @@ long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 	struct kchan_payload in kchan_uninitialized;
 	long r;
 
+	if (unlikely(under)) {
+		r = kgroup_error(under);
+		if (r)
+			return r;
+	}
 	in.tag = tag ? *tag : 0;
 	in.pkt = NULL;
 	spin_lock(&c->lock);

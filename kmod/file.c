@@ -115,13 +115,6 @@ static long send_user(struct kchan *c, void __user *buf, size_t len, u32 *tag,
 	r = kchan_load(&p, &src, len);
 	if (r)
 		return r;
-	if (unlikely(under)) {
-		r = kgroup_error(under);
-		if (r) {
-			kchan_drop(&p);
-			return r;
-		}
-	}
 	r = kchan_send(c, &p, under, deadline);
 	if (tag)
 		*tag = p.tag;
@@ -158,9 +151,7 @@ static long do_recv(struct kchan *c, unsigned int cmd, unsigned long arg)
 		return r;
 	tag = x.tag;
 	dst.buf = u64_to_user_ptr(x.buf);
-	r = under ? kgroup_error(under) : 0;
-	if (!r)
-		r = kchan_recv(c, min_t(u64, x.len, INT_MAX), &dst, &tag, under, x.deadline);
+	r = kchan_recv(c, min_t(u64, x.len, INT_MAX), &dst, &tag, under, x.deadline);
 	if (r >= 0)
 		put_tag(&x, tag, arg);
 	if (under)

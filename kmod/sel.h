@@ -64,6 +64,7 @@ int sel_put_res(struct sel *s, unsigned int i, int res);
 void sel_put_len(struct sel *s, unsigned int i, u32 len, u32 nfds);
 void sel_put_revents(struct sel *s, unsigned int i, u32 revents);
 int sel_get_msg(void __user *msgs, unsigned int i, bool compat, struct kchan_msg *m);
+int sel_load_msg(struct kchan *c, struct kchan_payload *p, const struct kchan_msg *m);
 int sel_put_msg(void __user *msgs, unsigned int i, bool compat, const struct kchan_msg *m);
 
 /* polls.c */

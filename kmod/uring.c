@@ -104,17 +104,9 @@ static long transfer(struct issue *is, s64 deadline)
 
 	if (is->nr == _IOC_NR(KCHAN_IOC_SEND)) {
 		r = try_send(is, c, &p);
-		if (r)
-			return r;
-		r = is->under ? kgroup_error(is->under) : 0;
-		if (!r)
-			return kchan_send(c, &p, is->under, deadline);
-		kchan_drop(&p);
-		return r;
+		return r ?: kchan_send(c, &p, is->under, deadline);
 	}
 	r = import(is, &dst, &iter);
-	if (!r && is->under)
-		r = kgroup_error(is->under);
 	if (r)
 		return r;
 	return kchan_recv(c, min_t(u64, is->x.len, INT_MAX), &dst, NULL, is->under, deadline);

@@ -3,7 +3,7 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${KCHAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kchan}
 build=$top/build
-packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod python3 mandoc gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 liburing-dev libuv1-dev libevent-dev libev-dev libglib2.0-dev pkg-config golang-go python3 linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
+packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod python3 mandoc gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 liburing-dev libuv1-dev libevent-dev libev-dev libglib2.0-dev pkg-config golang-go linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
 
 . "$top/tools/need.sh"
 need_packages()
