@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Trees of groups: wide, deep, and cancelled from everywhere at once. */
 #include <sched.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "group_util.h"
@@ -234,7 +235,7 @@ TEST(all_who_run_below_are_ended)
 
 #define TREE 101
 
-struct tree { int fd[TREE]; unsigned ready; };
+struct tree { int fd[TREE], go; };
 
 struct node_of { struct tree *t; int n; };
 
@@ -251,9 +252,8 @@ static int cancel_node(void *arg)
 	struct tree *t = a->t;
 	int stack[TREE], n = 1;
 
-	__atomic_add_fetch(&t->ready, 1, __ATOMIC_RELAXED);
-	while (__atomic_load_n(&t->ready, __ATOMIC_RELAXED) < TREE)
-		usleep(500);	/* all of them at once is not needed: many are */
+	if (poll(&(struct pollfd){ .fd = t->go, .events = POLLIN }, 1, -1) != 1)
+		return 3;
 	if (chan_cancel(t->fd[a->n], a->n + 1, "node"))
 		return 1;
 	stack[0] = a->n;
@@ -276,7 +276,7 @@ TEST(a_tree_cancelled_at_every_node_at_once_ends_whole)
 	struct party p[TREE];
 
 	for (int round = 0, n = quick(10, 1); round < n; round++) {
-		t->ready = 0;
+		t->go = eventfd(0, EFD_CLOEXEC);
 		grow(t);
 		for (int i = 0; i < TREE; i++)
 			a[i] = (struct node_of){ t, i };
@@ -289,6 +289,7 @@ TEST(a_tree_cancelled_at_every_node_at_once_ends_whole)
 		for (int i = 0; i < TREE; i++) {
 			ASSERT_TRUE(party_start(&p[i], round % 10 == 0 && i % 2, cancel_node, &a[i]));
 		}
+		ASSERT_EQ(8, write(t->go, &(uint64_t){ 1 }, 8));	/* all who are there by now */
 		for (int i = 0; i < TREE; i++) {
 			ASSERT_EQ(0, party_end(&p[i]));
 		}
@@ -307,6 +308,7 @@ TEST(a_tree_cancelled_at_every_node_at_once_ends_whole)
 		}
 		for (int i = 0; i < TREE; i++)
 			close(t->fd[i]);
+		close(t->go);
 	}
 }
 
