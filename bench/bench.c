@@ -136,9 +136,18 @@ void skip(const char *work, const char *peer, const char *why)
 	fprintf(stderr, "%s: %s left out: %s\n", work, peer, why);
 }
 
+void row_text(const char *work, const char *peer, size_t size, const char *n, const char *unit,
+	      double value)
+{
+	printf("%s,%s,%zu,%s,%s,%.1f\n", work, peer, size, n, unit, value);
+}
+
 void row(const char *work, const char *peer, size_t size, long n, const char *unit, double value)
 {
-	printf("%s,%s,%zu,%ld,%s,%.1f\n", work, peer, size, n, unit, value);
+	char text[24];
+
+	snprintf(text, sizeof(text), "%ld", n);
+	row_text(work, peer, size, text, unit, value);
 }
 
 static int by_value(const void *a, const void *b)

@@ -36,6 +36,8 @@ void raise_limits(void);		/* descriptors, threads, message queues, if allowed */
 void progress(const char *work);
 void skip(const char *work, const char *peer, const char *why);
 void row(const char *work, const char *peer, size_t size, long n, const char *unit, double value);
+void row_text(const char *work, const char *peer, size_t size, const char *n, const char *unit,
+	      double value);
 /* Percentiles of @n latencies; sorts them. */
 void percentiles(const char *work, const char *peer, size_t size, long n, int64_t *ns, long ops);
 

@@ -154,15 +154,15 @@ static void mqueue_recv(struct line *l, void *msg)
 }
 
 /*
- * A ring in shared memory under a futex lock. Who must wait says so under the lock,
- * and takes the count of changes with him; the other side changes it, and makes a
- * system call, only if somebody waits. One that comes between is served; the one
- * woken looks again.
+ * A ring in shared memory under a futex lock. Who must wait is counted under the lock,
+ * and takes the number of wake-ups so far with him; the other side takes one off the
+ * count, and makes a system call, only if there is one. So there are never more asleep
+ * than are counted or about to be woken; one woken in vain counts himself again.
  */
 struct ring {
 	uint32_t lock;			/* 0: free, 1: held, 2: held, and others may wait */
-	uint32_t filled, freed;		/* changes; slept on */
-	unsigned receivers, senders;	/* that wait */
+	uint32_t filled, freed;		/* wake-ups; slept on */
+	unsigned receivers, senders;	/* that wait, and nobody woke */
 	unsigned first, len, capacity;
 	size_t size;
 	char slots[];
@@ -184,25 +184,28 @@ static void ring_unlock(struct ring *r)
 		wake(&r->lock, 1);
 }
 
-static void ring_wait(struct ring *r, unsigned *waiters, uint32_t *changes)
+static void ring_wait(struct ring *r, unsigned *waiters, uint32_t *wakes)
 {
-	uint32_t seen = __atomic_load_n(changes, __ATOMIC_RELAXED);
+	uint32_t seen = __atomic_load_n(wakes, __ATOMIC_RELAXED);
 
 	++*waiters;
 	ring_unlock(r);
-	sleep_while(changes, seen);
+	sleep_while(wakes, seen);
 	ring_lock(r);
-	--*waiters;
 }
 
 /* Unlocks; @waiters are the other side. */
-static void ring_done(struct ring *r, unsigned waiters, uint32_t *changes)
+static void ring_done(struct ring *r, unsigned *waiters, uint32_t *wakes)
 {
-	if (waiters)
-		__atomic_add_fetch(changes, 1, __ATOMIC_RELAXED);
+	bool any = *waiters;
+
+	if (any) {
+		--*waiters;
+		__atomic_add_fetch(wakes, 1, __ATOMIC_RELAXED);
+	}
 	ring_unlock(r);
-	if (waiters)
-		wake(changes, 1);
+	if (any)
+		wake(wakes, 1);
 }
 
 static size_t ring_bytes(const struct line *l)
@@ -231,7 +234,7 @@ static void ring_send(struct line *l, const void *msg)
 	while (r->len == r->capacity)
 		ring_wait(r, &r->senders, &r->freed);
 	memcpy(r->slots + (r->first + r->len++) % r->capacity * r->size, msg, r->size);
-	ring_done(r, r->receivers, &r->filled);
+	ring_done(r, &r->receivers, &r->filled);
 }
 
 static void ring_recv(struct line *l, void *msg)
@@ -244,7 +247,7 @@ static void ring_recv(struct line *l, void *msg)
 	memcpy(msg, r->slots + r->first * r->size, r->size);
 	r->first = (r->first + 1) % r->capacity;
 	r->len--;
-	ring_done(r, r->senders, &r->freed);
+	ring_done(r, &r->senders, &r->freed);
 }
 
 const struct peer peers[] = {

@@ -21,7 +21,7 @@ struct peer {
 	const char *name;
 	size_t min, max;		/* bytes a message */
 	bool rendezvous;		/* capacity 0 is possible */
-	size_t whole;			/* up to this, many may send and receive */
+	size_t whole;			/* up to this, many may send and receive; 0: no queue */
 	bool (*open)(struct line *l);	/* false, errno: not on this system */
 	void (*close)(struct line *l);
 	void (*send)(struct line *l, const void *msg);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages from some processes to others through one queue that holds 64. n is
+ * senders:receivers, one operation is a message. Each sends, and each receives, its
+ * equal share of a fixed number, so nothing but messages is needed to end.
+ */
+#include "bench.h"
+#include "peer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CAPACITY 64
+#define EVEN 16				/* what all shares divide */
+
+struct stream {
+	struct line line;
+	unsigned senders, receivers;
+};
+
+/* By turns, so that with two CPUs each pair has both; then those that are left. */
+static bool sends(const struct stream *s, unsigned k)
+{
+	if (k / 2 < s->senders && k / 2 < s->receivers)
+		return k % 2 == 0;
+	return s->senders > s->receivers;
+}
+
+static void take_part(void *arg, unsigned k, long messages)
+{
+	static char msg[MAX_SIZE];
+	struct stream *s = arg;
+
+	if (sends(s, k))
+		for (long i = messages / s->senders; i; i--)
+			line_send(&s->line, msg);
+	else
+		for (long i = messages / s->receivers; i; i--)
+			line_recv(&s->line, msg);
+}
+
+static void measure(const struct peer *p, size_t size, unsigned senders, unsigned receivers)
+{
+	long messages = (scaled(size > 8192 ? 512 : 8192) + EVEN - 1) / EVEN * EVEN;
+	struct stream s = { .senders = senders, .receivers = receivers };
+	int64_t ns;
+	char n[16];
+
+	if (!line_open(&s.line, p, size, CAPACITY)) {
+		skip("stream", p->name, strerror(errno));
+		return;
+	}
+	ns = crew(senders + receivers, true, take_part, &s,
+		  (messages / 10 + EVEN) / EVEN * EVEN, messages);
+	line_close(&s.line);
+	snprintf(n, sizeof(n), "%u:%u", senders, receivers);
+	row_text("stream", p->name, size, n, "ns", (double)ns / messages);
+}
+
+static void measure_all(size_t size, unsigned senders, unsigned receivers, const char *hot)
+{
+	bool alone = senders == 1 && receivers == 1;
+
+	for (const struct peer *p = peers; p->name; p++)
+		if (peer_takes(p, size, CAPACITY) && p->whole &&
+		    (alone || size <= p->whole) && wanted(p, size, hot))
+			measure(p, size, senders, receivers);
+}
+
+int main(int argc, char **argv)
+{
+	bench_options(argc, argv);
+	progress("stream");
+	for (unsigned i = 0; i < n_sizes; i++) {
+		measure_all(sizes[i], 1, 1, " kchan mqueue pipe ");
+		measure_all(sizes[i], 4, 1, "");
+		measure_all(sizes[i], 1, 4, "");
+		measure_all(sizes[i], 4, 4, "");
+		measure_all(sizes[i], 16, 16, " kchan ");
+	}
+	return 0;
+}
