@@ -121,6 +121,8 @@ void raise_limits(void)
 	raise_limit(RLIMIT_NOFILE, 200000);
 	raise_limit(RLIMIT_NPROC, 100000);
 	raise_limit(RLIMIT_MSGQUEUE, RLIM_INFINITY);
+	write_sysctl("/proc/sys/kernel/threads-max", 50000);
+	write_sysctl("/proc/sys/kernel/pid_max", 100000);
 	write_sysctl("/proc/sys/fs/mqueue/msg_max", 1024);
 	write_sysctl("/proc/sys/fs/mqueue/msgsize_max", 1 << 20);
 	write_sysctl("/proc/sys/fs/mqueue/queues_max", 100000);

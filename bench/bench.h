@@ -51,6 +51,27 @@ double per_op(void (*fn)(void *arg, long ops), void *arg, long ops);
 typedef void worker_fn(void *arg, unsigned k, long ops);
 int64_t crew(unsigned n, bool processes, worker_fn *fn, void *arg, long warm, long ops);
 
+/*
+ * Many threads that do nothing but wait, on small stacks: they sleep until herd_go(),
+ * then each calls fn(arg) once. herd_asleep() returns when all of them sleep. They
+ * exit together, so that an exit is not counted with what they call.
+ */
+struct herd {
+	unsigned n;
+	void (*fn)(void *arg);
+	void *arg;
+	uint32_t returned;
+	uint32_t go, ended, over;	/* slept on: call, all have returned, exit */
+	int64_t end;			/* when the last had returned */
+	struct sheep *sheep;
+	void *stacks;
+};
+
+bool herd_start(struct herd *h, unsigned n, void (*fn)(void *arg), void *arg);
+void herd_asleep(struct herd *h);
+void herd_go(struct herd *h);
+void herd_end(struct herd *h);		/* waits for them */
+
 /* Words that are slept on, across processes. */
 void sleep_while(uint32_t *word, uint32_t value);
 void wake(uint32_t *word, int n);
