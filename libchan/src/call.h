@@ -15,7 +15,7 @@
 
 #define API __attribute__((visibility("default")))
 
-static inline int fail(int err)
+static __attribute__((noinline, cold, unused)) int fail(int err)
 {
 	errno = err;
 	return -err;
@@ -45,17 +45,15 @@ static inline int open_device(void)
  */
 static inline long call_short(long fd, unsigned long req, const void *arg)
 {
+#if defined(__x86_64__) && defined(__LP64__)
 	long r;
 
-#if defined(__x86_64__) && defined(__LP64__)
 	__asm__ volatile("syscall" : "=a"(r) : "0"(SYS_ioctl), "D"(fd), "S"(req), "d"(arg)
 			 : "rcx", "r11", "memory");
-	if (__builtin_expect(r < 0, 0))
-		errno = -r;
+	return __builtin_expect(r < 0, 0) ? fail(-r) : r;
 #else
-	r = call(fd, req, arg);
+	return call(fd, req, arg);
 #endif
-	return r;
 }
 
 /* Close without touching errno, and without being a cancellation point. */

@@ -76,30 +76,39 @@ static int transfer(int fd, unsigned long req, struct kchan_xfer *x, void *fille
 	return r;
 }
 
-API int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline)
+/* Apart, so that the short way sets up no frame. */
+static __attribute__((noinline)) int send_long(int tx, const void *msg, size_t len, int under,
+					       int64_t deadline)
 {
-	struct kchan_xfer x;
-
-	if (is_short(len, under, deadline))
-		return call_short(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) :
-				  KCHAN_IOC_SEND_NOW(len), msg);
-	x = (struct kchan_xfer){
+	struct kchan_xfer x = {
 		.buf = (uintptr_t)msg, .len = len, .deadline = deadline, .under = under,
 	};
+
 	return transfer(tx, KCHAN_IOC_SEND, &x, NULL);
+}
+
+API int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline)
+{
+	if (!is_short(len, under, deadline))
+		return send_long(tx, msg, len, under, deadline);
+	return call_short(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) : KCHAN_IOC_SEND_NOW(len), msg);
+}
+
+static __attribute__((noinline)) ssize_t recv_long(int rx, void *buf, size_t len, int under,
+						   int64_t deadline)
+{
+	struct kchan_xfer x = {
+		.buf = (uintptr_t)buf, .len = len, .deadline = deadline, .under = under,
+	};
+
+	return transfer(rx, KCHAN_IOC_RECV, &x, buf);
 }
 
 API ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline)
 {
-	struct kchan_xfer x;
-
-	if (is_short(len, under, deadline))
-		return call_short(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) :
-				  KCHAN_IOC_RECV_NOW(len), buf);
-	x = (struct kchan_xfer){
-		.buf = (uintptr_t)buf, .len = len, .deadline = deadline, .under = under,
-	};
-	return transfer(rx, KCHAN_IOC_RECV, &x, buf);
+	if (!is_short(len, under, deadline))
+		return recv_long(rx, buf, len, under, deadline);
+	return call_short(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) : KCHAN_IOC_RECV_NOW(len), buf);
 }
 
 static int batch(int fd, unsigned long req, struct chan_msg *msgs, unsigned n, int under,
