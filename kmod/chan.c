@@ -9,26 +9,20 @@ static atomic64_t next_id = ATOMIC64_INIT(0);
 
 /* ---- the ring ---- */
 
-static struct kchan_slot *slot_at(struct kchan *c, u32 i)
+static __always_inline struct kchan_slot *slot_after(struct kchan *c, struct kchan_slot *s)
 {
-	u32 at = c->head + i;
+	void *next = (void *)s + c->slot_size;
 
-	if (at >= c->capacity)
-		at -= c->capacity;
-	return (struct kchan_slot *)(c->ring + (size_t)at * c->slot_size);
-}
-
-static __always_inline struct kchan_slot *head_slot(struct kchan *c)
-{
-	return (struct kchan_slot *)(c->ring + (size_t)c->head * c->slot_size);
+	return next == c->ring_end ? c->ring : next;
 }
 
 /* The next free slot; whoever fills it sends. */
 static __always_inline struct kchan_slot *push_slot(struct kchan *c, u32 len)
 {
-	struct kchan_slot *s = slot_at(c, c->ring_len);
+	struct kchan_slot *s = c->tail;
 
 	lockdep_assert_held(&c->lock);
+	c->tail = slot_after(c, s);
 	s->len = len;
 	c->ring_len++;
 	c->len++;
@@ -55,7 +49,7 @@ static void push(struct kchan *c, struct kchan_payload *p)
 /* What the next message needs room for. */
 static u32 head_len(struct kchan *c, u32 *nfds)
 {
-	struct kchan_slot *s = head_slot(c);
+	struct kchan_slot *s = c->head;
 	struct kchan_pkt *pkt = NULL;
 
 	if (!list_empty(&c->returned))
@@ -69,13 +63,12 @@ static u32 head_len(struct kchan *c, u32 *nfds)
 /* The first slot, whose message goes. */
 static __always_inline struct kchan_slot *pop_slot(struct kchan *c)
 {
-	struct kchan_slot *s = head_slot(c);
+	struct kchan_slot *s = c->head;
 
 	lockdep_assert_held(&c->lock);
 	c->len--;
 	c->ring_len--;
-	if (++c->head == c->capacity)
-		c->head = 0;
+	c->head = slot_after(c, s);
 	return s;
 }
 
@@ -127,12 +120,11 @@ static void payload_move(struct kchan_payload *to, struct kchan_payload *from)
 static void trade_tags(struct kchan *c, struct kchan_payload *to, struct kchan_payload *from)
 {
 	if (c->capacity && !c->ring_len) {
-		struct kchan_slot *s = head_slot(c);
+		struct kchan_slot *s = c->head;
 
 		swap(s->tag, from->tag);
 		swap(s->tag, to->tag);
-		if (++c->head == c->capacity)
-			c->head = 0;
+		c->head = c->tail = slot_after(c, s);
 	} else {
 		swap(to->tag, from->tag);
 	}
@@ -498,7 +490,7 @@ static __always_inline bool just_room(struct kchan *c)
 static __always_inline bool just_message(struct kchan *c, size_t room)
 {
 	return likely(c->len && c->len == c->ring_len && !c->sendq.n && !c->shut &&
-		      !misfit(head_slot(c)->len, room));
+		      !misfit(c->head->len, room));
 }
 
 static __always_inline void sent_one(struct kchan *c)
@@ -622,42 +614,50 @@ long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 	return r;
 }
 
-/* The same in one piece, where the message fits a slot. */
-long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
+/* The same where a plain buffer is all there is. c->lock is held. */
+static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room, s64 deadline)
+	__releases(&c->lock)
 {
 	struct kchan_payload in kchan_uninitialized;
-	struct kchan_mem dst;
+	struct kchan_mem dst = { .buf = buf };
 	long r;
-	u32 len;
 
-	spin_lock(&c->lock);
-	if (just_message(c, room) && likely(head_slot(c)->len <= KCHAN_INLINE)) {
-		struct kchan_slot *s = pop_slot(c);
-
-		len = s->len;
-		in.tag = s->tag;
-		s->tag = 0;
-		copy_words(in.words, s->words, len);
-		received_one(c);
-		if (likely(copy_short_out(buf, in.data, len) && !fatal_signal_pending(current))) {
-			atomic64_inc(&c->received);
-			return len;
-		}
-		in.len = len;
-		in.pkt = NULL;
-		r = fatal_signal_pending(current) ? -EINTR : -EFAULT;
-		kchan_put_back(c, &in);
-		return r;
-	}
 	in.tag = 0;
 	in.pkt = NULL;
 	r = recv_slow(c, room, 0, &in, NULL, deadline);
-	if (r < 0)
-		return r;
-	dst.buf = buf;
-	dst.iter = NULL;
-	dst.nfds = 0;
-	return kchan_deliver(c, &in, &dst);
+	return r < 0 ? r : kchan_deliver(c, &in, &dst);
+}
+
+/* A message from the ring that counts as taken could not be copied out. */
+static noinline long untake(struct kchan *c, struct kchan_payload *in)
+{
+	kchan_put_back(c, in);
+	atomic64_dec(&c->received);
+	return fatal_signal_pending(current) ? -EINTR : -EFAULT;
+}
+
+/* A receive in one piece, where the message fits a slot. */
+long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
+{
+	struct kchan_payload in kchan_uninitialized;
+	struct kchan_slot *s;
+	u32 len;
+
+	spin_lock(&c->lock);
+	if (!just_message(c, room) || unlikely(c->head->len > KCHAN_INLINE))
+		return recv_short_slow(c, buf, room, deadline);
+	s = pop_slot(c);
+	len = s->len;
+	in.tag = s->tag;
+	s->tag = 0;
+	copy_words(in.words, s->words, len);
+	c->taken++;
+	received_one(c);
+	if (likely(copy_short_out(buf, in.data, len) && !fatal_signal_pending(current)))
+		return len;
+	in.len = len;
+	in.pkt = NULL;
+	return untake(c, &in);
 }
 
 /* ---- the end ---- */
@@ -796,6 +796,8 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 		c->ring = kvzalloc(ring, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!c->ring)
 			goto uncharge;
+		c->ring_end = c->ring + ring;
+		c->head = c->tail = c->ring;
 	}
 	spin_lock_init(&c->lock);
 	INIT_LIST_HEAD(&c->returned);
@@ -853,7 +855,7 @@ void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info)
 	info->parked_senders = c->sendq.n;
 	info->parked_receivers = c->recvq.n;
 	info->sent = c->sent;
-	info->received = atomic64_read(&c->received);
+	info->received = c->taken + atomic64_read(&c->received);
 	info->dropped = c->dropped;
 	info->shut = c->shut;
 	info->send_err = c->send_err;

@@ -58,7 +58,9 @@
 /* False: not all could be copied. */
 static __always_inline bool copy_short_in(void *to, const void __user *from, size_t len)
 {
-	if (should_fail_usercopy() || !user_read_access_begin(from, len))
+	/* whether a constant length is in range takes less to see */
+	if (should_fail_usercopy() || (!likely(user_read_access_begin(from, KCHAN_INLINE)) &&
+				       !user_read_access_begin(from, len)))
 		return !len;
 	ALL(GET);
 	user_read_access_end();
@@ -70,7 +72,8 @@ fault:
 
 static __always_inline bool copy_short_out(void __user *to, const void *from, size_t len)
 {
-	if (should_fail_usercopy() || !user_write_access_begin(to, len))
+	if (should_fail_usercopy() || (!likely(user_write_access_begin(to, KCHAN_INLINE)) &&
+				       !user_write_access_begin(to, len)))
 		return !len;
 	ALL(PUT);
 	user_write_access_end();
@@ -85,26 +88,36 @@ fault:
 #undef GET
 #undef PUT
 
-/* Slots and payloads end at a multiple of 8. */
+/*
+ * Slots and payloads end at a multiple of 8, and hold KCHAN_INLINE bytes at most. A test
+ * for each bit of the length costs less than a loop does.
+ */
 static __always_inline void copy_words(u64 *to, const u64 *from, u32 len)
 {
 	u32 n = (len + 7) / 8;
 
-	for (; n >= 8; n -= 8, to += 8, from += 8) {
-		u64 a = from[0], b = from[1], c = from[2], d = from[3];
-
-		to[0] = a;
-		to[1] = b;
-		to[2] = c;
-		to[3] = d;
-		a = from[4], b = from[5], c = from[6], d = from[7];
-		to[4] = a;
-		to[5] = b;
-		to[6] = c;
-		to[7] = d;
-	}
-	for (; n; n--)
-		*to++ = *from++;
+	BUILD_BUG_ON(KCHAN_INLINE != 16 * 8);
+#define WORD(i) (to[i] = from[i])
+#define SOME(words, copies) do {	\
+	if (n & (words)) {		\
+		copies;			\
+		to += (words);		\
+		from += (words);	\
+	}				\
+} while (0)
+#define TWO(i)	(WORD(i), WORD((i) + 1))
+#define FOUR(i)	(TWO(i), TWO((i) + 2))
+#define EIGHT(i) (FOUR(i), FOUR((i) + 4))
+	SOME(16, (EIGHT(0), EIGHT(8)));
+	SOME(8, EIGHT(0));
+	SOME(4, FOUR(0));
+	SOME(2, TWO(0));
+	SOME(1, WORD(0));
+#undef EIGHT
+#undef FOUR
+#undef TWO
+#undef SOME
+#undef WORD
 }
 
 #endif

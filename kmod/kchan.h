@@ -186,14 +186,16 @@ struct kchan {
 	int eof;			/* lock: what a drained receive gets */
 	bool rx_gone;			/* lock: no receiving file is left */
 	u32 flags, capacity, msg_max, slot_size;	/* const */
-	u32 head, ring_len;		/* lock */
+	u32 ring_len;			/* lock */
 	u32 len;			/* lock: ring_len + messages put back */
-	u8 *ring;			/* lock */
+	struct kchan_slot *head, *tail;	/* lock: the next to leave, the next to be filled */
+	void *ring, *ring_end;		/* const */
 	struct list_head returned;	/* lock: put back, ahead of the ring */
 	struct kchan_queue sendq, recvq;	/* lock */
 	u64 seq;			/* lock to write: rises when a call may become ready */
 	u64 sent, dropped;		/* lock */
-	atomic64_t received;
+	u64 taken;			/* lock: received the shortest way */
+	atomic64_t received;		/* in all other ways, less those of taken put back */
 	wait_queue_head_t rx_poll, tx_poll;
 	struct file *file[2];		/* lock; NULL once released */
 	u32 call_refs[2];		/* lock: file references of parked calls */
