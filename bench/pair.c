@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 static char out[MAX_SIZE], in[MAX_SIZE];
 
@@ -34,11 +35,12 @@ static void latency(struct line *l, long ops)
 		ns[i] = now() - t;
 	}
 	percentiles("pair", l->peer->name, l->size, 1, ns, ops);
+	munmap(ns, ops * sizeof(*ns));
 }
 
 static void measure(const struct peer *p, size_t size)
 {
-	long ops = scaled(size > 8192 ? 1500 : 8000);
+	long ops = scaled(8000 / (1 + size / 1024));
 	struct line l;
 
 	if (!line_open(&l, p, size, 1)) {

@@ -61,7 +61,7 @@ static bool set(struct table *t, const struct peer *p, size_t size, unsigned cap
 static void measure(const char *work, bool processes, const struct peer *p, size_t size,
 		    unsigned capacity)
 {
-	long ops = scaled(size > 8192 ? 1000 : 4000);
+	long ops = scaled(4000 / (1 + size / 1024));
 	struct table t;
 
 	if (!set(&t, p, size, capacity)) {

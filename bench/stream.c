@@ -42,7 +42,7 @@ static void take_part(void *arg, unsigned k, long messages)
 
 static void measure(const struct peer *p, size_t size, unsigned senders, unsigned receivers)
 {
-	long messages = (scaled(size > 8192 ? 512 : 8192) + EVEN - 1) / EVEN * EVEN;
+	long messages = (scaled(8192 / (1 + size / 1024)) + EVEN - 1) / EVEN * EVEN;
 	struct stream s = { .senders = senders, .receivers = receivers };
 	int64_t ns;
 	char n[16];
