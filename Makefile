@@ -7,6 +7,8 @@ help:
 	@echo "make demo         watch two processes talk over a kernel channel (boots a virtual machine)"
 	@echo "make check        all tests, on Debian's 6.1, 6.12, 6.12-rt and a debug kernel"
 	@echo "make check-quick  the tests on 6.12 alone, with smaller counts, under 3 minutes"
+	@echo "make bench        kchan and its peers measured: tables, goals, plots (12 minutes)"
+	@echo "make bench-check  what goals are set for beside bench/expected.csv, in instructions"
 	@echo "make shell        a shell in a virtual machine with the module loaded"
 	@echo "make modules      kmod/kchan.ko for the kernel in KDIR ($(KDIR))"
 	@echo "make lib          libchan/libchan.a and libchan/libchan.so"
@@ -34,6 +36,12 @@ check:
 check-quick:
 	@vm/check --quick 6.12
 
+bench:
+	@bench/run
+
+bench-check:
+	@bench/run --check
+
 check-build:
 	@tools/check-build
 
@@ -55,4 +63,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C libchan clean
 
-.PHONY: help modules lib demo shell check check-quick check-build check-dkms install dkms-install clean
+.PHONY: help modules lib demo shell check check-quick bench bench-check check-build check-dkms install dkms-install clean
