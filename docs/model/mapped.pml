@@ -5,8 +5,8 @@
  * shuts the channel, and cleans up behind who is killed. WORLD says who there is; BUG
  * leaves out one step; README.md has the list.
  *
- * A process may be killed before each of its own steps, never inside the kernel, where
- * `klock` is held; its death is its way through release(). Steps of the kernel and of
+ * A process may be killed before each of its own steps and while it is parked, never
+ * elsewhere in the kernel; what it does then is UNMAP and CLOSE. Steps of the kernel and of
  * users interleave: the lock keeps out other calls, not the users of the ring.
  * A message is two halves, written and read one at a time. Entries are one word.
  */
@@ -48,13 +48,13 @@
 #define MORTAL 1
 #else
 #define N 1
-#define NS 3
+#define NS 2
 #define NR 1
-#define K 1
+#define K 2
 #define MORTAL 1
 #define LATE
 #endif
-#ifndef MORTAL	/* which of them may be killed: nobody, or one */
+#ifndef MORTAL	/* which of them may be killed: nobody or one, or the first if 1 */
 #define MORTAL 255
 #endif
 
@@ -199,44 +199,8 @@ inline serve()
 	}
 }
 
-/* Park, and look again after the gate is up. r is how it ended, 0 if by a kill. */
-inline park(Q, ME, BIT)
-{
-	lock();
-	if
-	:: BUG == 2 -> serve(); Q!ME; klock = false; BIT = true
-	:: else ->
-		atomic { Q!ME; BIT = true }
-		if :: BUG != 3 -> serve() :: else fi;
-		klock = false
-	fi;
-	atomic {
-		if
-		:: woke[ME] -> r = woke[ME]; woke[ME] = 0
-		:: victim == ME -> victim = NONE; died = true; r = 0
-		fi
-	}
-	if
-	:: r == 0 ->
-		lock();
-		atomic {
-			if
-			:: woke[ME] -> woke[ME] = 0
-			:: else -> Q??eval(ME)
-			fi
-		}
-		serve();
-		klock = false;
-		goto dead
-	:: else
-	fi
-}
-
-/* A user saw the gate after it had changed the ring. */
-inline call_serve()	{ lock(); serve(); klock = false }
-
 /* Seal the place where the next message would go. klock is held. */
-inline kshut()
+inline seal()
 {
 	shut = true;
 	p = tail;
@@ -250,8 +214,48 @@ inline kshut()
 		:: else ->			/* free, or full of the round before */
 			atomic { cas(p, w, w | 2); if :: ok -> break :: else fi }
 		fi
-	od;
-	serve()
+	od
+}
+
+/* What a process does in the kernel, by op; Q and BIT are those of its side. */
+#define LOOK	0	/* it saw the gate after it had changed the ring */
+#define PARK	1	/* queue, raise the gate, look again */
+#define LEAVE	2	/* killed while parked */
+#define UNMAP	3	/* it ends: first the mapping goes, */
+#define CLOSE	4	/* then its descriptor */
+
+inline kernel(Q, BIT)
+{
+	lock();
+	if
+	:: op == PARK && BUG != 2 -> atomic { Q!me; BIT = true }
+	:: op == LEAVE -> atomic { if :: woke[me] -> woke[me] = 0 :: else -> Q??eval(me) fi }
+	:: else
+	fi;
+	if
+	:: op == CLOSE && last -> seal()
+	:: else
+	fi;
+	if
+	:: (op == PARK && BUG == 3) || (op == UNMAP && BUG == 7) || (op == CLOSE && !last)
+	:: else -> serve()
+	fi;
+	if
+	:: op == PARK && BUG == 2 -> atomic { Q!me; BIT = true }
+	:: else
+	fi;
+	atomic { klock = false; r = 0; a = 0; c = 0; ok = false; go = false }
+}
+
+/* Parked: r is how it ended; a kill ends it too. */
+inline asleep()
+{
+	atomic {
+		if
+		:: woke[me] -> r = woke[me]; woke[me] = 0
+		:: victim == me -> victim = NONE; died = true; op = LEAVE; goto call
+		fi
+	}
 }
 
 /* ---- a sender ---- */
@@ -265,14 +269,10 @@ inline kshut()
 #define hand(i, b)	(live[i] && (spare[i] == b || (next[i] == b && BUG != 9)))
 #if NS == 1
 #define in_hand(b)	hand(0, b)
-#elif NS == 2
-#define in_hand(b)	(hand(0, b) || hand(1, b))
 #else
-#define in_hand(b)	(hand(0, b) || hand(1, b) || hand(2, b))
+#define in_hand(b)	(hand(0, b) || hand(1, b))
 #endif
-
-#define owned(b)	((live[0] && own[0] == b) || (NS > 1 && live[NS - 1] && own[NS - 1] == b) || \
-			 (NS > 2 && live[1] && own[1] == b))
+#define owned(b)	((live[0] && own[0] == b) || (live[NS - 1] && own[NS - 1] == b))
 
 /* The dead one's buffer: the kernel sees it nowhere, and nobody has it. */
 inline collect(ME)
@@ -298,15 +298,15 @@ inline collect(ME)
 	own[ME] = NONE
 }
 
-#ifdef LATE	/* five buffers */
-#define any_pooled	(pool[0] || pool[1] || pool[2] || pool[3] || pool[4])
+#ifdef LATE	/* four buffers */
+#define any_pooled	(pool[0] || pool[1] || pool[2] || pool[3])
 #endif
 
 proctype sender(byte me)
 {
-	byte r, p, x, a, c, m = me * K, told;
+	byte r, p, x, a, c, op, m = me * K;
 	short w;
-	bool ok, go;
+	bool ok, go, last;
 
 #ifdef LATE
 	if
@@ -363,20 +363,18 @@ again:		atomic {
 		:: else
 		fi;
 		atomic { die(); if :: BUG != 10 -> spare[me] = BUF(w) :: else fi }
-		atomic { die(); tail = p + 1; w = 0; p = 0 }
 		atomic {
 			die();
+			tail = p + 1; w = 0; p = 0;
 			if
-			:: (rx_parked || tx_parked) && BUG != 1 -> goto wake
+			:: (rx_parked || tx_parked) && BUG != 1 -> op = LOOK; goto call
 			:: else -> goto done
 			fi
 		}
-wake:		call_serve();
-done:		atomic { die(); sent[m] = true; next[me] = NONE; m++ }
-		goto more;
+done:		atomic { die(); sent[m] = true; next[me] = NONE; m++; goto more }
 
-slow:		atomic { w = 0; p = 0; give[me] = m; r = 0 }
-		park(sq, me, tx_parked);
+slow:		atomic { w = 0; p = 0; give[me] = m; r = 0; op = PARK; goto call }
+parked:		asleep();
 		atomic {
 			if :: r == OK -> sent[m] = true :: else -> refused[m] = true fi;
 			r = 0;
@@ -385,30 +383,32 @@ slow:		atomic { w = 0; p = 0; give[me] = m; r = 0 }
 more:		skip
 	:: else -> break
 	od;
-	atomic { over[me] = true; closing };
+	closing;
 
-dead:	/* the mapping goes, then the descriptors */
-	lock();
-	if :: BUG != 7 -> serve() :: else fi;
+dead:	atomic { op = UNMAP; goto call }
+unmapped:
+	atomic { w = 0; p = 0; !klock -> collect(me) }
+none:	atomic { tx_refs--; last = !tx_refs; op = CLOSE }
+
+call:	kernel(sq, tx_parked);
 	atomic {
-		w = 0; p = 0; a = 0; c = 0; ok = false; r = 0;
-		collect(me)
+		if
+		:: op == LOOK -> goto done
+		:: op == PARK -> op = LOOK; goto parked
+		:: op == LEAVE -> goto dead
+		:: op == UNMAP -> goto unmapped
+		:: op == CLOSE -> over[me] = true
+		fi
 	}
-	klock = false;
-none:	lock();
-	tx_refs--;
-	if :: tx_refs == 0 -> kshut() :: else fi;
-	klock = false;
-	over[me] = true
 }
 
 /* ---- a receiver ---- */
 
 proctype receiver(byte me)
 {
-	byte r, p, x, a, c;
+	byte r, p, x, a, c, op;
 	short w;
-	bool ok, go;
+	bool ok, go, last;
 
 	do
 	:: true ->
@@ -443,29 +443,34 @@ again:		atomic {
 				if :: ok -> received() :: else -> a = 0; c = 0; goto again fi
 			}
 		fi;
-		atomic { die(); head = p + 1; w = 0; p = 0; a = 0; c = 0 }
 		atomic {
 			die();
+			head = p + 1; w = 0; p = 0; a = 0; c = 0;
 			if
-			:: (rx_parked || tx_parked) && BUG != 1 -> goto wake
+			:: (rx_parked || tx_parked) && BUG != 1 -> op = LOOK; goto call
 			:: else -> goto more
 			fi
 		}
-wake:		call_serve();
-		goto more;
-
-slow:		atomic { w = 0; p = 0; a = 0; c = 0; r = 0 }
-		park(rq, me, rx_parked);
+slow:		atomic { w = 0; p = 0; a = 0; c = 0; r = 0; op = PARK; goto call }
+parked:		asleep();
 		if :: r == END -> break :: else fi;
 more:		atomic { r = 0; ok = false }
 	od;
 
-dead:	lock();
-	if :: BUG != 7 -> serve() :: else fi;
-	rx_refs--;
-	if :: rx_refs == 0 -> kshut() :: else fi;
-	klock = false;
-	over[me] = true
+dead:	atomic { op = UNMAP; goto call }
+unmapped:
+	atomic { w = 0; p = 0; rx_refs--; last = !rx_refs; op = CLOSE }
+
+call:	kernel(rq, rx_parked);
+	atomic {
+		if
+		:: op == LOOK -> goto more
+		:: op == PARK -> op = LOOK; goto parked
+		:: op == LEAVE -> goto dead
+		:: op == UNMAP -> goto unmapped
+		:: op == CLOSE -> over[me] = true
+		fi
+	}
 }
 
 #ifdef SHUT
@@ -476,7 +481,8 @@ proctype shutter()
 	bool ok, go;
 
 	lock();
-	kshut();
+	seal();
+	serve();
 	klock = false
 }
 #endif
@@ -493,8 +499,10 @@ proctype watch()
 		assert(empty(rq) || !(FULL(e[head % N]) && POS(e[head % N]) == head));
 		i = 0;
 		do
-		:: i < N -> assert(empty(rq) || (!FULL(e[i]) && !shut)); 
-			assert(empty(sq) || (FULL(e[i]) && !shut)); i++
+		:: i < N ->
+			assert(empty(rq) || (!FULL(e[i]) && !shut));
+			assert(empty(sq) || (FULL(e[i]) && !shut));
+			i++
 		:: else -> break
 		od;
 		closing = true
@@ -537,8 +545,8 @@ init {
 		i = 0;
 		do
 		:: i < NP && (MORTAL >> i & 1) -> victim = i; break
-		:: i < NP -> i++
-		:: else -> break		/* nobody */
+		:: i < NP && MORTAL != 1 -> i++
+		:: i == NP -> break		/* nobody */
 		od;
 #ifdef LATE
 		live[NS - 1] = false;
