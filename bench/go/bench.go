@@ -521,7 +521,7 @@ func (b *bench) timeouts() {
 
 func (b *bench) cancels() {
 	for _, n := range []int{1, 100, 1000, 10000} {
-		b.measure(row{"cancel", "go", 0, fmt.Sprint(n), 100000 + 1000*n}, cancelAll(n))
+		b.measure(row{"cancel_all", "go", 0, fmt.Sprint(n), 100000 + 1000*n}, cancelAll(n))
 	}
 }
 
