@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Several messages in one call: it waits for the first, then takes what is there. */
 #include "sel.h"
+#include "copy.h"
+#include "ring.h"
+
+#define CHUNK	8
 
 struct batch {
 	struct kchan *c;
@@ -44,25 +48,141 @@ static long recv_one(struct batch *b, struct kchan_msg *m, s64 deadline)
 	return r;
 }
 
+/* A few messages that fit slots, on their way through one hold of the lock. */
+struct chunk {
+	struct kchan_msg m[CHUNK];
+	u64 words[CHUNK][KCHAN_INLINE / 8];
+	u32 len[CHUNK];
+};
+
+/*
+ * Of @n from @i on, a chunk at most, those from the first that can be sent without a
+ * look at anything but the ring. A fault among them: none, and they go one by one.
+ */
+static noinline u32 send_chunk(struct batch *b, u32 i, u32 n)
+{
+	struct kchan_msg __user *um = (struct kchan_msg __user *)b->msgs + i;
+	struct chunk s kchan_uninitialized;
+	struct kchan *c = b->c;
+	u32 k, moved = 0;
+
+	if (!copy_msgs_in(s.m, um, n))
+		return 0;
+	for (k = 0; k < n; k++) {
+		struct kchan_msg *m = &s.m[k];
+
+		if (m->nfds || m->len > min_t(u32, c->msg_max, KCHAN_INLINE) ||
+		    !copy_short_in(s.words[k], (void __force __user *)m->buf, m->len))
+			break;
+	}
+	n = k;
+	spin_lock(&c->lock);
+	for (; moved < n && just_room(c); moved++) {
+		struct kchan_slot *slot = push_slot(c, s.m[moved].len);
+
+		slot->tag = 0;
+		copy_words(slot->words, s.words[moved], slot->len);
+	}
+	sent(c, moved);
+	for (k = 0; k < moved; k++)
+		s.m[k].res = 0;
+	copy_results_out(um, s.m, moved);
+	return moved;
+}
+
+/* Messages from @first up to @end have been taken and not delivered. */
+static noinline void untake(struct kchan *c, struct chunk *s, u32 first, u32 end)
+{
+	struct kchan_payload p kchan_uninitialized;
+	LIST_HEAD(pkts);
+
+	atomic64_sub(end - first, &c->received);
+	for (; first < end; first++) {
+		p.tag = 0;
+		p.pkt = NULL;
+		p.len = s->len[first];
+		copy_words(p.words, s->words[first], p.len);
+		list_add_tail(&kchan_pkt_of(&p)->list, &pkts);
+	}
+	kchan_put_back_all(c, &pkts);
+}
+
+/* The same, of receives. */
+static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
+{
+	struct kchan_msg __user *um = (struct kchan_msg __user *)b->msgs + i;
+	struct chunk s kchan_uninitialized;
+	struct kchan *c = b->c;
+	u32 k, taken = 0;
+
+	if (!copy_msgs_in(s.m, um, n))
+		return 0;
+	spin_lock(&c->lock);
+	for (; taken < n && just_message(c, min_t(size_t, s.m[taken].len, INT_MAX)) &&
+	       c->head->len <= KCHAN_INLINE; taken++) {
+		struct kchan_slot *slot = pop_slot(c);
+
+		slot->tag = 0;
+		s.len[taken] = slot->len;
+		copy_words(s.words[taken], slot->words, slot->len);
+	}
+	c->taken += taken;
+	received(c, taken);
+	for (k = 0; k < taken; k++)
+		if (!copy_short_out((void __force __user *)s.m[k].buf, s.words[k], s.len[k]))
+			break;
+	if (unlikely(fatal_signal_pending(current)))
+		k = 0;			/* nobody would see them */
+	if (unlikely(k < taken))
+		untake(c, &s, k, taken);
+	for (taken = k, k = 0; k < taken; k++) {
+		s.m[k].len = s.m[k].res = s.len[k];
+		s.m[k].nfds = 0;
+	}
+	copy_results_out(um, s.m, taken);
+	return taken;
+}
+
+static u32 run_chunk(struct batch *b, int side, u32 i, u32 n)
+{
+	if (b->compat || b->tag || BITS_PER_LONG == 32 || (b->under && kgroup_error(b->under)))
+		return 0;
+	n = min_t(u32, n, CHUNK);
+	return side == KCHAN_SIDE_TX ? send_chunk(b, i, n) : recv_chunk(b, i, n);
+}
+
+/* A message in whatever way it takes: 0, or why it could not be moved. */
+static long run_one(struct batch *b, int side, u32 i, s64 deadline)
+{
+	struct kchan_msg m;
+	long r;
+
+	/* its result can be stored, or it is not moved */
+	if (sel_get_msg(b->msgs, i, b->compat, &m) || sel_put_msg(b->msgs, i, b->compat, &m))
+		return -EFAULT;
+	r = side == KCHAN_SIDE_TX ? send_one(b, &m, deadline) : recv_one(b, &m, deadline);
+	if (r < 0)
+		return r;
+	m.res = r;
+	sel_put_msg(b->msgs, i, b->compat, &m);
+	return 0;
+}
+
 /* The messages moved, or why the first could not be. */
 static long run(struct batch *b, int side, u32 n, s64 deadline)
 {
-	struct kchan_msg m;
+	u32 i = 0, moved;
 	long r = 0;
-	u32 i;
 
-	for (i = 0; i < n; i++) {
-		/* its result can be stored, or it is not moved */
-		if (sel_get_msg(b->msgs, i, b->compat, &m) ||
-		    sel_put_msg(b->msgs, i, b->compat, &m)) {
-			r = -EFAULT;
-			break;
+	while (i < n) {
+		moved = run_chunk(b, side, i, n - i);
+		if (!moved) {
+			r = run_one(b, side, i, deadline);
+			if (r)
+				break;
+			moved = 1;
 		}
-		r = side == KCHAN_SIDE_TX ? send_one(b, &m, deadline) : recv_one(b, &m, deadline);
-		if (r < 0)
-			break;
-		m.res = r;
-		sel_put_msg(b->msgs, i, b->compat, &m);
+		i += moved;
 		deadline = KCHAN_NOW;
 	}
 	return i ?: r;

@@ -5,6 +5,7 @@
 #include <linux/random.h>
 
 #include "sel.h"
+#include "copy.h"
 
 #ifdef CONFIG_COMPAT
 struct compat_kchan_msg {
@@ -58,8 +59,8 @@ int sel_get_case(struct sel *s, unsigned int i, struct kchan_case *k)
 		return 0;
 	}
 #endif
-	return copy_from_user(k, (struct kchan_case __user *)s->ucases + i, sizeof(*k)) ?
-	       -EFAULT : 0;
+	return copy_struct_in(k, (struct kchan_case __user *)s->ucases + i, sizeof(*k)) ?
+	       0 : -EFAULT;
 }
 
 int sel_put_res(struct sel *s, unsigned int i, int res)
@@ -92,7 +93,7 @@ int sel_get_msg(void __user *msgs, unsigned int i, bool compat, struct kchan_msg
 		return 0;
 	}
 #endif
-	return copy_from_user(m, (struct kchan_msg __user *)msgs + i, sizeof(*m)) ? -EFAULT : 0;
+	return copy_struct_in(m, (struct kchan_msg __user *)msgs + i, sizeof(*m)) ? 0 : -EFAULT;
 }
 
 /* What may have changed of one. */
@@ -108,8 +109,16 @@ int sel_put_msg(void __user *msgs, unsigned int i, bool compat, const struct kch
 		       put_user(m->res, &cm->res);
 	}
 #endif
-	return put_user(m->len, &um->len) | put_user(m->nfds, &um->nfds) |
-	       put_user(m->res, &um->res);
+	if (!user_write_access_begin(um, sizeof(*um)))
+		return -EFAULT;
+	unsafe_put_user(m->len, &um->len, fault);
+	unsafe_put_user(m->nfds, &um->nfds, fault);
+	unsafe_put_user(m->res, &um->res, fault);
+	user_write_access_end();
+	return 0;
+fault:
+	user_write_access_end();
+	return -EFAULT;
 }
 
 /* Take what a case is about. */

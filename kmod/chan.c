@@ -4,31 +4,11 @@
 
 #include "group.h"
 #include "copy.h"
+#include "ring.h"
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
 
 /* ---- the ring ---- */
-
-static __always_inline struct kchan_slot *slot_after(struct kchan *c, struct kchan_slot *s)
-{
-	void *next = (void *)s + c->slot_size;
-
-	return next == c->ring_end ? c->ring : next;
-}
-
-/* The next free slot; whoever fills it sends. */
-static __always_inline struct kchan_slot *push_slot(struct kchan *c, u32 len)
-{
-	struct kchan_slot *s = c->tail;
-
-	lockdep_assert_held(&c->lock);
-	c->tail = slot_after(c, s);
-	s->len = len;
-	c->ring_len++;
-	c->len++;
-	c->sent++;
-	return s;
-}
 
 static void push(struct kchan *c, struct kchan_payload *p)
 {
@@ -58,18 +38,6 @@ static u32 head_len(struct kchan *c, u32 *nfds)
 		pkt = s->pkt;
 	*nfds = kchan_nfds(pkt);
 	return pkt ? pkt->len : s->len;
-}
-
-/* The first slot, whose message goes. */
-static __always_inline struct kchan_slot *pop_slot(struct kchan *c)
-{
-	struct kchan_slot *s = c->head;
-
-	lockdep_assert_held(&c->lock);
-	c->len--;
-	c->ring_len--;
-	c->head = slot_after(c, s);
-	return s;
 }
 
 static void pop_ring(struct kchan *c, struct kchan_payload *p)
@@ -128,14 +96,6 @@ static void trade_tags(struct kchan *c, struct kchan_payload *to, struct kchan_p
 	} else {
 		swap(to->tag, from->tag);
 	}
-}
-
-/* Can a receive with @room take a message of @len? 0 or the error. */
-static __always_inline int misfit(u32 len, size_t room)
-{
-	if (unlikely(!len && room & KCHAN_NO_EMPTY))
-		return -EBADMSG;
-	return len > (room & ~KCHAN_NO_EMPTY) ? -EMSGSIZE : 0;
 }
 
 /* The same for the parked receive, or the one that looks, behind @n. */
@@ -292,27 +252,53 @@ int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_
 }
 
 /*
- * A message could not be copied out: it goes to the next parked receive, or
- * back to the head. It is freed only if nobody can receive it any more.
+ * Messages that could not be copied out, as packets in order: they go to parked
+ * receives, or back to the head. They are freed only if nobody can receive any more.
  */
-void kchan_put_back(struct kchan *c, struct kchan_payload *p)
+void kchan_put_back_all(struct kchan *c, struct list_head *pkts)
 {
-	struct kchan_pkt *pkt = kchan_pkt_of(p);
+	struct kchan_payload p kchan_uninitialized;
 	struct kchan_wake wk kchan_uninitialized;
+	struct kchan_pkt *pkt, *next;
+	LIST_HEAD(gone);
+	u32 n = 0;
 
 	kchan_wake_init(&wk);
 	spin_lock(&c->lock);
-	if (c->rx_gone) {
-		c->dropped++;
-	} else if (hand_over(c, p, NULL, &wk) == KCHAN_WAIT) {
-		list_add(&pkt->list, &c->returned);
-		p->pkt = NULL;
-		c->len++;
-		c->seq++;
+	list_for_each_entry_safe(pkt, next, pkts, list) {
+		p.pkt = pkt;
+		p.len = pkt->len;
+		p.tag = pkt->tag;
+		if (c->rx_gone) {
+			c->dropped++;
+			list_move_tail(&pkt->list, &gone);
+		} else if (!n) {	/* behind one that nobody took there is nobody */
+			list_del(&pkt->list);
+			if (hand_over(c, &p, NULL, &wk) == KCHAN_WAIT) {
+				list_add(&pkt->list, pkts);
+				n++;
+			}
+		} else {
+			n++;
+		}
 	}
+	list_splice(pkts, &c->returned);
+	c->len += n;
+	c->seq += n;
 	spin_unlock(&c->lock);
-	kchan_drop(p);
+	list_for_each_entry_safe(pkt, next, &gone, list)
+		kchan_pkt_free(pkt);
 	kchan_flush(c, &wk, true, false);
+}
+
+void kchan_put_back(struct kchan *c, struct kchan_payload *p)
+{
+	struct kchan_pkt *pkt = kchan_pkt_of(p);
+	LIST_HEAD(pkts);
+
+	p->pkt = NULL;
+	list_add(&pkt->list, &pkts);
+	kchan_put_back_all(c, &pkts);
 }
 
 /*
@@ -465,46 +451,6 @@ unlock:
 	return r;
 }
 
-/*
- * Pollers queue themselves before they look under c->lock: who has changed the
- * state under it sees a poller that could have missed the change.
- */
-static __always_inline void unlock_and_poke(struct kchan *c, wait_queue_head_t *wq,
-					    __poll_t events)
-	__releases(&c->lock)
-{
-	bool poke = waitqueue_active(wq);
-
-	spin_unlock(&c->lock);
-	if (unlikely(poke))
-		wake_up_interruptible_poll(wq, events);
-}
-
-/* A send has room, and meets nobody. */
-static __always_inline bool just_room(struct kchan *c)
-{
-	return likely(c->len < c->capacity && !c->recvq.n && !c->shut);
-}
-
-/* A receive finds a message in the ring, and nobody waits for the room or the end. */
-static __always_inline bool just_message(struct kchan *c, size_t room)
-{
-	return likely(c->len && c->len == c->ring_len && !c->sendq.n && !c->shut &&
-		      !misfit(c->head->len, room));
-}
-
-static __always_inline void sent_one(struct kchan *c)
-{
-	c->seq++;
-	unlock_and_poke(c, &c->rx_poll, EPOLLIN | EPOLLRDNORM);
-}
-
-static __always_inline void received_one(struct kchan *c)
-{
-	c->seq++;
-	unlock_and_poke(c, &c->tx_poll, EPOLLOUT | EPOLLWRNORM);
-}
-
 /* Takes @p: afterwards it holds no message. A group that has ended comes first. */
 long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline)
 {
@@ -520,7 +466,7 @@ long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, 
 	spin_lock(&c->lock);
 	if (just_room(c)) {
 		push(c, p);
-		sent_one(c);
+		sent(c, 1);
 		return 0;
 	}
 	r = send_slow(c, p, under, deadline);
@@ -543,7 +489,7 @@ long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 dead
 
 		s->tag = 0;
 		copy_words(s->words, p.words, len);
-		sent_one(c);
+		sent(c, 1);
 		return 0;
 	}
 	p.len = len;
@@ -602,7 +548,7 @@ long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 	spin_lock(&c->lock);
 	if (just_message(c, room)) {
 		pop_ring(c, &in);
-		received_one(c);
+		received(c, 1);
 	} else {
 		r = recv_slow(c, room, dst->nfds, &in, under, deadline);
 		if (r < 0)
@@ -652,7 +598,7 @@ long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 	s->tag = 0;
 	copy_words(in.words, s->words, len);
 	c->taken++;
-	received_one(c);
+	received(c, 1);
 	if (likely(copy_short_out(buf, in.data, len) && !fatal_signal_pending(current)))
 		return len;
 	in.len = len;

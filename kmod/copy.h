@@ -83,6 +83,96 @@ fault:
 	return false;
 }
 
+/* A structure of at most six words, its size known when compiled. */
+static __always_inline bool copy_struct_in(void *to, const void __user *from, size_t size)
+{
+	BUILD_BUG_ON(!__builtin_constant_p(size) || size > 48);
+	if (size % 8)
+		return !copy_from_user(to, from, size);
+	if (should_fail_usercopy() || !user_read_access_begin(from, size))
+		return false;
+	GET_u64(0);
+	if (size > 8)
+		GET_u64(8);
+	if (size > 16)
+		GET_u64(16);
+	if (size > 24)
+		GET_u64(24);
+	if (size > 32)
+		GET_u64(32);
+	if (size > 40)
+		GET_u64(40);
+	user_read_access_end();
+	return true;
+fault:
+	user_read_access_end();
+	return false;
+}
+
+/* Cases of a select, in the layout of 64 bits, and into each its result as it stands. */
+static __always_inline bool copy_cases_in(struct kchan_case *k, struct kchan_case __user *uk,
+					  unsigned int n)
+{
+	const void __user *from = uk;
+	void *to = k;
+
+	if (should_fail_usercopy() || !user_access_begin(uk, n * sizeof(*uk)))
+		return false;
+	for (; n; n--, to = ++k, from = ++uk) {
+		GET_u64(0);
+		GET_u64(8);
+		GET_u64(16);
+		GET_u64(24);
+		GET_u64(32);
+		GET_u64(40);
+		unsafe_put_user(k->msg.res, &uk->msg.res, fault);
+	}
+	user_access_end();
+	return true;
+fault:
+	user_access_end();
+	return false;
+}
+
+/* The same for messages of a batch; the results are all that a call may change. */
+static __always_inline bool copy_msgs_in(struct kchan_msg *m, struct kchan_msg __user *um,
+					 unsigned int n)
+{
+	const void __user *from = um;
+	void *to = m;
+
+	if (should_fail_usercopy() || !user_access_begin(um, n * sizeof(*um)))
+		return false;
+	for (; n; n--, to = ++m, from = ++um) {
+		GET_u64(0);
+		GET_u64(8);
+		GET_u64(16);
+		GET_u64(24);
+		unsafe_put_user(m->len, &um->len, fault);
+		unsafe_put_user(m->nfds, &um->nfds, fault);
+		unsafe_put_user(m->res, &um->res, fault);
+	}
+	user_access_end();
+	return true;
+fault:
+	user_access_end();
+	return false;
+}
+
+static __always_inline void copy_results_out(struct kchan_msg __user *um, const struct kchan_msg *m,
+					     unsigned int n)
+{
+	if (!user_write_access_begin(um, n * sizeof(*um)))
+		return;
+	for (; n; n--, m++, um++) {
+		unsafe_put_user(m->len, &um->len, fault);
+		unsafe_put_user(m->nfds, &um->nfds, fault);
+		unsafe_put_user(m->res, &um->res, fault);
+	}
+fault:
+	user_write_access_end();
+}
+
 #undef ALL
 #undef ONE
 #undef GET

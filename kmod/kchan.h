@@ -333,6 +333,7 @@ int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_
 		   struct kchan_waiter *self, struct kchan_wake *wk);
 int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *dst);
 void kchan_put_back(struct kchan *c, struct kchan_payload *p);
+void kchan_put_back_all(struct kchan *c, struct list_head *pkts);
 long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline);
 long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 		struct kgroup *under, s64 deadline);
@@ -372,6 +373,9 @@ __poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt);
 
 /* select.c */
 long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat);
+
+/* ready.c */
+int kchan_select_ready(const struct kchan_select *a, struct kgroup *under);
 
 /* arm.c */
 extern const struct file_operations kchan_armed_fops;

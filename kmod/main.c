@@ -4,6 +4,7 @@
 #include <linux/module.h>
 
 #include "group.h"
+#include "copy.h"
 
 #define MSG_LIMIT	(16U << 20)
 #define CAPACITY_LIMIT	(1U << 24)
@@ -74,6 +75,8 @@ int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned
 
 	if (usize < oldest)
 		return -EINVAL;
+	if (likely(usize == size && size <= KCHAN_INLINE))
+		return copy_short_in(dst, (void __user *)arg, size) ? 0 : -EFAULT;
 	err = copy_struct_from_user(dst, size, (void __user *)arg, usize);
 	return err == -E2BIG ? -EINVAL : err;
 }

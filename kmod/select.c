@@ -355,7 +355,9 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 	under = kgroup_under(a.under);
 	if (IS_ERR(under))
 		return PTR_ERR(under);
-	r = kchan_select_args(&a, under, on_handle, false, compat);
+	r = compat || a.tag || BITS_PER_LONG == 32 ? KCHAN_WAIT : kchan_select_ready(&a, under);
+	if (r == KCHAN_WAIT)
+		r = kchan_select_args(&a, under, on_handle, false, compat);
 	if (r == KCHAN_USE_HANDLE && put_user(a.handle, &ua->handle))
 		r = -EFAULT;	/* the descriptor stays: it holds nothing */
 	if (a.tag && r >= 0 && r < a.n)

@@ -21,11 +21,20 @@ static __attribute__((noinline, cold, unused)) int fail(int err)
 	return -err;
 }
 
+/* Without a trip through the C library where it can be avoided. */
 static inline int call(int fd, unsigned long req, const void *arg)
 {
+#if defined(__x86_64__) && defined(__LP64__)
+	long r;
+
+	__asm__ volatile("syscall" : "=a"(r) : "0"(SYS_ioctl), "D"((long)fd), "S"(req), "d"(arg)
+			 : "rcx", "r11", "memory");
+	return __builtin_expect(r < 0, 0) ? fail(-r) : r;
+#else
 	int r = ioctl(fd, req, arg);
 
 	return r < 0 ? -errno : r;
+#endif
 }
 
 /*
@@ -37,23 +46,6 @@ static inline int open_device(void)
 	int fd = syscall(SYS_openat, AT_FDCWD, "/dev/kchan", O_RDWR | O_CLOEXEC);
 
 	return fd < 0 ? -errno : fd;
-}
-
-/*
- * The same for the shortest calls, without a trip through the C library where it
- * can be avoided.
- */
-static inline long call_short(long fd, unsigned long req, const void *arg)
-{
-#if defined(__x86_64__) && defined(__LP64__)
-	long r;
-
-	__asm__ volatile("syscall" : "=a"(r) : "0"(SYS_ioctl), "D"(fd), "S"(req), "d"(arg)
-			 : "rcx", "r11", "memory");
-	return __builtin_expect(r < 0, 0) ? fail(-r) : r;
-#else
-	return call(fd, req, arg);
-#endif
 }
 
 /* Close without touching errno, and without being a cancellation point. */

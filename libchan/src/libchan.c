@@ -91,7 +91,7 @@ API int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadli
 {
 	if (!is_short(len, under, deadline))
 		return send_long(tx, msg, len, under, deadline);
-	return call_short(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) : KCHAN_IOC_SEND_NOW(len), msg);
+	return call(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) : KCHAN_IOC_SEND_NOW(len), msg);
 }
 
 static __attribute__((noinline)) ssize_t recv_long(int rx, void *buf, size_t len, int under,
@@ -108,7 +108,7 @@ API ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline
 {
 	if (!is_short(len, under, deadline))
 		return recv_long(rx, buf, len, under, deadline);
-	return call_short(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) : KCHAN_IOC_RECV_NOW(len), buf);
+	return call(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) : KCHAN_IOC_RECV_NOW(len), buf);
 }
 
 static int batch(int fd, unsigned long req, struct chan_msg *msgs, unsigned n, int under,

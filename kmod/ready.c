@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The short way through a select: one of its cases looks ready, and is done as a
+ * plain send or receive that does not wait. Nothing is allocated and no other case
+ * is more than looked at. Whatever does not fit - a case that is wrong, one that
+ * polls, a long message, nothing that looks ready, or somebody who was faster - is
+ * left to the long way, which finds it all again; nothing has happened then.
+ *
+ * A look is a hint: it takes no channel's lock. The descriptors of a chunk are looked
+ * up in one hold of their table's lock, under which no channel in it can go.
+ */
+#include <linux/nospec.h>
+
+#include "sel.h"
+#include "copy.h"
+
+#define CHUNK	8
+
+/* The case to be done: one of those that looked ready, each as likely. */
+struct choice {
+	struct kchan *c;		/* referenced; NULL: none yet */
+	unsigned int i;
+	unsigned int ready;		/* cases that looked so */
+	struct kchan_case k;
+};
+
+static bool looks_ready(const struct kchan *c, int op)
+{
+	if (READ_ONCE(c->shut))
+		return true;
+	if (op == KCHAN_RECV)
+		return READ_ONCE(c->len) || READ_ONCE(c->sendq.n);
+	return READ_ONCE(c->len) < c->capacity || READ_ONCE(c->recvq.n) || c->flags & KCHAN_DROPS;
+}
+
+/* Can its message be read, as it will be if it is sent? No longer than a page. */
+static bool readable(const struct kchan_msg *m)
+{
+	const u8 __user *buf = (const u8 __force __user *)m->buf;
+	u8 byte;
+
+	return !m->len || (!get_user(byte, buf) && !get_user(byte, buf + m->len - 1));
+}
+
+/* Copy in a chunk, and see that each result can be stored, as the long way does. */
+static bool get_chunk(struct kchan_case *k, struct kchan_case __user *uk, unsigned int n)
+{
+	unsigned int i;
+
+	if (!copy_cases_in(k, uk, n))
+		return false;
+	for (i = 0; i < n; i++, k++)
+		if (unlikely(k->op == KCHAN_SEND) && k->fd != -1 &&
+		    (k->msg.nfds || k->msg.len > KCHAN_INLINE || !readable(&k->msg)))
+			return false;
+	return true;
+}
+
+/* The channel a case is about, while the table @t is locked. */
+static __always_inline struct kchan *channel_of(const struct fdtable *t, const struct kchan_case *k)
+{
+	unsigned int fd = k->fd;
+	struct file *file;
+	struct kchan *c;
+
+	if (fd >= t->max_fds)
+		return NULL;
+	file = rcu_dereference_raw(t->fd[array_index_nospec(fd, t->max_fds)]);
+	if (!file || file->f_op != (k->op == KCHAN_SEND ? &kchan_tx_fops : &kchan_rx_fops) ||
+	    file->f_mode & FMODE_PATH)
+		return NULL;
+	c = file->private_data;
+	return k->op == KCHAN_SEND && k->msg.len > c->msg_max ? NULL : c;
+}
+
+/* With CHAN_PRIO the first, else the k-th with the probability of 1/k. */
+static bool prefer(struct choice *best, bool prio)
+{
+	unsigned int k = ++best->ready;
+
+	return k == 1 || (!prio && ((u64)get_random_u32() * k) >> 32 == 0);
+}
+
+/* False: some case is not for the short way. */
+static bool look(struct choice *best, const struct kchan_case *k, unsigned int first,
+		 unsigned int n, bool prio)
+{
+	const struct kchan_case *end = k + n, *chosen = NULL;
+	struct kchan *c, *new = NULL, *old = best->c;
+	struct files_struct *files = current->files;
+	const struct fdtable *t;
+
+	spin_lock(&files->file_lock);
+	t = files_fdtable(files);
+	for (; k < end; k++) {
+		if (unlikely(k->op != KCHAN_RECV && k->op != KCHAN_SEND))
+			break;
+		if (k->fd == -1)
+			continue;
+		c = channel_of(t, k);
+		if (!c)
+			break;
+		if (looks_ready(c, k->op) && prefer(best, prio)) {
+			new = c;
+			chosen = k;
+		}
+	}
+	if (new)
+		kref_get(&new->ref);
+	spin_unlock(&files->file_lock);
+	if (new) {
+		best->c = new;
+		best->k = *chosen;
+		best->i = first + n - (end - chosen);
+		if (old)
+			kchan_put(old);
+	}
+	return k == end;
+}
+
+static long receive(const struct choice *best, struct kchan_case __user *uk)
+{
+	const struct kchan_msg *m = &best->k.msg;
+	size_t room = min_t(size_t, m->len, INT_MAX);
+	struct kchan_mem dst = {
+		.buf = (void __force __user *)m->buf,
+		.fds = (void __force __user *)m->fds, .nfds = m->nfds,
+	};
+	long r = m->nfds ? kchan_recv(best->c, room, &dst, NULL, NULL, KCHAN_NOW) :
+		 kchan_recv_short(best->c, dst.buf, room, KCHAN_NOW);
+
+	/* it stays received, whether or not this can be stored */
+	if (r >= 0 && user_write_access_begin(uk, sizeof(*uk))) {
+		unsafe_put_user((size_t)r, &uk->msg.len, fault);
+		unsafe_put_user(m->nfds ? dst.nfds : 0, &uk->msg.nfds, fault);
+		unsafe_put_user((int)r, &uk->msg.res, fault);
+fault:
+		user_write_access_end();
+	}
+	return r;
+}
+
+static long send(const struct choice *best)
+{
+	const struct kchan_msg *m = &best->k.msg;
+	long r = kchan_send_short(best->c, (void __force __user *)m->buf, m->len, KCHAN_NOW);
+
+	/* the buffer has gone since: the long way has an error for that */
+	return r == -EFAULT ? -EAGAIN : r;
+}
+
+/* As sel_finish(). */
+static int take(const struct choice *best, struct kchan_case __user *uk)
+{
+	long r = best->k.op == KCHAN_SEND ? send(best) : receive(best, uk);
+
+	if (r == -EINTR)
+		return r;
+	if (r == -EAGAIN)
+		return KCHAN_WAIT;
+	if (r < 0 || best->k.op == KCHAN_SEND)
+		put_user((int)r, &uk->msg.res);
+	return best->i;
+}
+
+/* The case that is done, -EINTR, or KCHAN_WAIT: nothing has happened. */
+int kchan_select_ready(const struct kchan_select *a, struct kgroup *under)
+{
+	struct kchan_case __user *uk = u64_to_user_ptr(a->cases);
+	struct kchan_case chunk[CHUNK] kchan_uninitialized;
+	struct choice best kchan_uninitialized;
+	unsigned int i, n;
+	int r = KCHAN_WAIT;
+
+	best.c = NULL;
+	best.ready = 0;
+	for (i = 0; i < a->n; i += n) {
+		n = min_t(unsigned int, a->n - i, CHUNK);
+		if (!get_chunk(chunk, uk + i, n) || !look(&best, chunk, i, n, a->flags & KCHAN_PRIO))
+			break;
+	}
+	if (best.c && i == a->n && !(under && kgroup_error(under)))
+		r = take(&best, uk + best.i);
+	if (best.c)
+		kchan_put(best.c);
+	return r;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The ring of a channel, and the shortest ways to it: those of messages nobody waits for. */
+#ifndef KCHAN_RING_H
+#define KCHAN_RING_H
+
+#include "kchan.h"
+
+static __always_inline struct kchan_slot *slot_after(struct kchan *c, struct kchan_slot *s)
+{
+	void *next = (void *)s + c->slot_size;
+
+	return next == c->ring_end ? c->ring : next;
+}
+
+/* The next free slot; whoever fills it sends. */
+static __always_inline struct kchan_slot *push_slot(struct kchan *c, u32 len)
+{
+	struct kchan_slot *s = c->tail;
+
+	lockdep_assert_held(&c->lock);
+	c->tail = slot_after(c, s);
+	s->len = len;
+	c->ring_len++;
+	c->len++;
+	c->sent++;
+	return s;
+}
+
+/* The first slot, whose message goes. */
+static __always_inline struct kchan_slot *pop_slot(struct kchan *c)
+{
+	struct kchan_slot *s = c->head;
+
+	lockdep_assert_held(&c->lock);
+	c->len--;
+	c->ring_len--;
+	c->head = slot_after(c, s);
+	return s;
+}
+
+/* Can a receive with @room take a message of @len? 0 or the error. */
+static __always_inline int misfit(u32 len, size_t room)
+{
+	if (unlikely(!len && room & KCHAN_NO_EMPTY))
+		return -EBADMSG;
+	return len > (room & ~KCHAN_NO_EMPTY) ? -EMSGSIZE : 0;
+}
+
+/*
+ * Pollers queue themselves before they look under c->lock: who has changed the
+ * state under it sees a poller that could have missed the change.
+ */
+static __always_inline void unlock_and_poke(struct kchan *c, wait_queue_head_t *wq, int n,
+					    __poll_t events)
+	__releases(&c->lock)
+{
+	bool poke = n && waitqueue_active(wq);	/* to wake none would wake all */
+
+	spin_unlock(&c->lock);
+	if (unlikely(poke))
+		__wake_up(wq, TASK_INTERRUPTIBLE, n, poll_to_key(events));
+}
+
+/* A send has room, and meets nobody. */
+static __always_inline bool just_room(struct kchan *c)
+{
+	return likely(c->len < c->capacity && !c->recvq.n && !c->shut);
+}
+
+/* A receive finds a message in the ring, and nobody waits for the room or the end. */
+static __always_inline bool just_message(struct kchan *c, size_t room)
+{
+	return likely(c->len && c->len == c->ring_len && !c->sendq.n && !c->shut &&
+		      !misfit(c->head->len, room));
+}
+
+static __always_inline void sent(struct kchan *c, int n)
+	__releases(&c->lock)
+{
+	c->seq += n;
+	unlock_and_poke(c, &c->rx_poll, n, EPOLLIN | EPOLLRDNORM);
+}
+
+static __always_inline void received(struct kchan *c, int n)
+	__releases(&c->lock)
+{
+	c->seq += n;
+	unlock_and_poke(c, &c->tx_poll, n, EPOLLOUT | EPOLLWRNORM);
+}
+
+#endif
