@@ -3,28 +3,11 @@
 #include <linux/mm.h>
 
 #include "group.h"
-#include "copy.h"
 #include "ring.h"
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
 
 /* ---- the ring ---- */
-
-static void push(struct kchan *c, struct kchan_payload *p)
-{
-	struct kchan_slot *s = push_slot(c, p->len);
-
-	swap(s->tag, p->tag);
-	if (likely(!p->pkt)) {
-		copy_words(s->words, p->words, p->len);
-	} else {
-		kchan_pkt_uncharge(p->pkt);
-		if (p->pkt->files)
-			s->len |= KCHAN_HAS_FILES;
-		s->pkt = p->pkt;
-		p->pkt = NULL;
-	}
-}
 
 /* What the next message needs room for. */
 static u32 head_len(struct kchan *c, u32 *nfds)
@@ -38,19 +21,6 @@ static u32 head_len(struct kchan *c, u32 *nfds)
 		pkt = s->pkt;
 	*nfds = kchan_nfds(pkt);
 	return pkt ? pkt->len : s->len;
-}
-
-static void pop_ring(struct kchan *c, struct kchan_payload *p)
-{
-	struct kchan_slot *s = pop_slot(c);
-
-	p->len = s->len & ~KCHAN_HAS_FILES;
-	p->pkt = NULL;
-	swap(s->tag, p->tag);
-	if (likely(s->len <= KCHAN_INLINE))
-		copy_words(p->words, s->words, s->len);
-	else
-		p->pkt = s->pkt;
 }
 
 static void pop(struct kchan *c, struct kchan_payload *p)
@@ -79,23 +49,6 @@ static void payload_move(struct kchan_payload *to, struct kchan_payload *from)
 		kchan_pkt_uncharge(to->pkt);
 	else
 		copy_words(to->words, from->words, from->len);
-}
-
-/*
- * A message goes from hand to hand, and so do the tags. Where there is a buffer they
- * go through it as the message would have: its sender did not wait for this receive.
- */
-static void trade_tags(struct kchan *c, struct kchan_payload *to, struct kchan_payload *from)
-{
-	if (c->capacity && !c->ring_len) {
-		struct kchan_slot *s = c->head;
-
-		swap(s->tag, from->tag);
-		swap(s->tag, to->tag);
-		c->head = c->tail = slot_after(c, s);
-	} else {
-		swap(to->tag, from->tag);
-	}
 }
 
 /* The same for the parked receive, or the one that looks, behind @n. */
@@ -130,7 +83,7 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 			continue;
 		}
 		payload_move(n->waiter->in, p);
-		trade_tags(c, n->waiter->in, p);
+		trade_tags(c, &n->waiter->in->tag, &p->tag);
 		kchan_complete(self, n, n->waiter->in->len, wk);
 		return 0;
 	}
@@ -241,7 +194,7 @@ int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_
 			continue;
 		}
 		payload_move(out, n->out);
-		trade_tags(c, out, n->out);
+		trade_tags(c, &out->tag, &n->out->tag);
 		c->sent++;
 		kchan_complete(self, n, 0, wk);
 		return out->len;
@@ -318,292 +271,6 @@ int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *ds
 	atomic64_inc(&c->received);
 	kchan_drop(p);
 	return p->len;
-}
-
-/* ---- send and receive ---- */
-
-/* A parked call in a process that shares its descriptors holds its file. */
-static void call_refs(struct kchan *c, int side, int delta)
-{
-	lockdep_assert_held(&c->lock);
-	c->call_refs[side] += delta;
-}
-
-/*
- * Park one case; c->lock is held and is dropped. True: a peer did it, see
- * w->res; else *@err says why it ended and nothing has happened.
- */
-static bool park(struct kchan *c, int side, struct kchan_waiter *w,
-		 struct kchan_node *n, struct kchan_wake *wk, s64 deadline, int *err)
-	__releases(&c->lock)
-{
-	struct kchan_queue *q = side == KCHAN_SIDE_RX ? &c->recvq : &c->sendq;
-	int refs = kchan_shared_fds();
-	bool done;
-
-	w->state = KCHAN_PENDING;
-	w->single = true;
-	w->queued = true;
-	w->poked = false;
-	w->task = current;
-	n->waiter = w;
-	n->idx = 0;
-	kchan_link(q, n);
-	c->seq++;
-	call_refs(c, side, refs);
-	spin_unlock(&c->lock);
-	kchan_flush(c, wk, side == KCHAN_SIDE_TX, side == KCHAN_SIDE_RX);
-
-	*err = kchan_sleep(w, deadline, NULL);
-	if (!*err && !refs)
-		return true;
-	spin_lock(&c->lock);
-	done = w->state == KCHAN_DONE;
-	if (!done) {
-		w->state = KCHAN_ABORTED;
-		kchan_unlink(n);
-	}
-	call_refs(c, side, -refs);
-	spin_unlock(&c->lock);
-	return done;
-}
-
-/*
- * Park one case under a group. The group may abort the waiter from the moment it
- * is attached, so its state is decided under its own lock; until it is queued no
- * peer can choose it, and what it finds ready is done whatever the group does.
- * c->lock is not held.
- */
-static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w,
-			       struct kchan_node *n, struct kgroup *under, s64 deadline)
-{
-	struct kchan_wake wk kchan_uninitialized;
-	int refs = kchan_shared_fds();
-	bool tx = side == KCHAN_SIDE_TX;
-	struct kgroup_node un;
-	int r;
-
-	spin_lock_init(&w->lock);
-	w->state = KCHAN_PENDING;
-	w->single = false;
-	w->queued = true;
-	w->poked = false;
-	w->task = current;
-	n->waiter = w;
-	n->idx = 0;
-	r = kgroup_attach(under, &un, w);
-	if (r)
-		return r;
-	kchan_wake_init(&wk);
-	spin_lock(&c->lock);
-	r = tx ? kchan_try_send(c, n->out, NULL, &wk) :
-		 kchan_try_recv(c, n, w->in, NULL, &wk);
-	if (r != KCHAN_WAIT) {
-		bool refilled = !tx && wk.n;
-
-		spin_unlock(&c->lock);
-		kchan_flush(c, &wk, tx ? r >= 0 : refilled, !tx && r >= 0);
-		kgroup_detach(under, &un);
-		return r;
-	}
-	kchan_link(tx ? &c->sendq : &c->recvq, n);
-	c->seq++;
-	call_refs(c, side, refs);
-	spin_unlock(&c->lock);
-	kchan_flush(c, &wk, tx, !tx);
-
-	r = kchan_settle(w, kchan_sleep(w, deadline, under));
-	spin_lock(&c->lock);
-	kchan_unlink(n);
-	call_refs(c, side, -refs);
-	spin_unlock(&c->lock);
-	kgroup_detach(under, &un);
-	return r ?: w->res;
-}
-
-/* There is more to do than to buffer a message. c->lock is held. */
-static noinline long send_slow(struct kchan *c, struct kchan_payload *p, struct kgroup *under,
-			       s64 deadline)
-	__releases(&c->lock)
-{
-	struct kchan_waiter w kchan_uninitialized;
-	struct kchan_wake wk kchan_uninitialized;
-	struct kchan_node n kchan_uninitialized;
-	int r, err;
-
-	kchan_wake_init(&wk);
-	r = kchan_try_send(c, p, NULL, &wk);
-	if (r != KCHAN_WAIT)
-		goto unlock;
-	r = kchan_late(deadline);
-	if (r)
-		goto unlock;
-	n.out = p;
-	if (under) {
-		spin_unlock(&c->lock);
-		return park_under(c, KCHAN_SIDE_TX, &w, &n, under, deadline);
-	}
-	return park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline, &err) ? w.res : err;
-
-unlock:
-	spin_unlock(&c->lock);
-	kchan_flush(c, &wk, r >= 0, false);
-	return r;
-}
-
-/* Takes @p: afterwards it holds no message. A group that has ended comes first. */
-long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline)
-{
-	long r;
-
-	if (unlikely(under)) {
-		r = kgroup_error(under);
-		if (r) {
-			kchan_drop(p);
-			return r;
-		}
-	}
-	spin_lock(&c->lock);
-	if (just_room(c)) {
-		push(c, p);
-		sent(c, 1);
-		return 0;
-	}
-	r = send_slow(c, p, under, deadline);
-	kchan_drop(p);
-	return r;
-}
-
-/* The same in one piece, for a message that fits a slot. */
-long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 deadline)
-{
-	struct kchan_payload p kchan_uninitialized;
-
-	if (unlikely(len > c->msg_max))
-		return -EMSGSIZE;
-	if (!copy_short_in(p.data, buf, len))
-		return -EFAULT;
-	spin_lock(&c->lock);
-	if (just_room(c)) {
-		struct kchan_slot *s = push_slot(c, len);
-
-		s->tag = 0;
-		copy_words(s->words, p.words, len);
-		sent(c, 1);
-		return 0;
-	}
-	p.len = len;
-	p.tag = 0;
-	p.pkt = NULL;
-	return send_slow(c, &p, NULL, deadline);
-}
-
-static noinline long recv_slow(struct kchan *c, size_t room, u32 fd_room,
-			       struct kchan_payload *in, struct kgroup *under, s64 deadline)
-	__releases(&c->lock)
-{
-	struct kchan_waiter w kchan_uninitialized;
-	struct kchan_wake wk kchan_uninitialized;
-	struct kchan_node n kchan_uninitialized;
-	bool refilled;
-	int r, err;
-
-	kchan_wake_init(&wk);
-	n.room = room;
-	n.fd_room = fd_room;
-	r = kchan_try_recv(c, &n, in, NULL, &wk);
-	if (r != KCHAN_WAIT)
-		goto unlock;
-	r = kchan_late(deadline);
-	if (r)
-		goto unlock;
-	w.in = in;
-	if (under) {
-		spin_unlock(&c->lock);
-		return park_under(c, KCHAN_SIDE_RX, &w, &n, under, deadline);
-	}
-	return park(c, KCHAN_SIDE_RX, &w, &n, &wk, deadline, &err) ? w.res : err;
-
-unlock:
-	refilled = wk.n;
-	spin_unlock(&c->lock);
-	kchan_flush(c, &wk, refilled, r >= 0);
-	return r;
-}
-
-/* @tag: NULL, or the receive's own; on success, the send's. */
-long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
-		struct kgroup *under, s64 deadline)
-{
-	struct kchan_payload in kchan_uninitialized;
-	long r;
-
-	if (unlikely(under)) {
-		r = kgroup_error(under);
-		if (r)
-			return r;
-	}
-	in.tag = tag ? *tag : 0;
-	in.pkt = NULL;
-	spin_lock(&c->lock);
-	if (just_message(c, room)) {
-		pop_ring(c, &in);
-		received(c, 1);
-	} else {
-		r = recv_slow(c, room, dst->nfds, &in, under, deadline);
-		if (r < 0)
-			return r;
-	}
-	r = kchan_deliver(c, &in, dst);
-	if (tag && r >= 0)
-		*tag = in.tag;
-	return r;
-}
-
-/* The same where a plain buffer is all there is. c->lock is held. */
-static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room, s64 deadline)
-	__releases(&c->lock)
-{
-	struct kchan_payload in kchan_uninitialized;
-	struct kchan_mem dst = { .buf = buf };
-	long r;
-
-	in.tag = 0;
-	in.pkt = NULL;
-	r = recv_slow(c, room, 0, &in, NULL, deadline);
-	return r < 0 ? r : kchan_deliver(c, &in, &dst);
-}
-
-/* A message from the ring that counts as taken could not be copied out. */
-static noinline long untake(struct kchan *c, struct kchan_payload *in)
-{
-	kchan_put_back(c, in);
-	atomic64_dec(&c->received);
-	return fatal_signal_pending(current) ? -EINTR : -EFAULT;
-}
-
-/* A receive in one piece, where the message fits a slot. */
-long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
-{
-	struct kchan_payload in kchan_uninitialized;
-	struct kchan_slot *s;
-	u32 len;
-
-	spin_lock(&c->lock);
-	if (!just_message(c, room) || unlikely(c->head->len > KCHAN_INLINE))
-		return recv_short_slow(c, buf, room, deadline);
-	s = pop_slot(c);
-	len = s->len;
-	in.tag = s->tag;
-	s->tag = 0;
-	copy_words(in.words, s->words, len);
-	c->taken++;
-	received(c, 1);
-	if (likely(copy_short_out(buf, in.data, len) && !fatal_signal_pending(current)))
-		return len;
-	in.len = len;
-	in.pkt = NULL;
-	return untake(c, &in);
 }
 
 /* ---- the end ---- */

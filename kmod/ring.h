@@ -4,6 +4,7 @@
 #define KCHAN_RING_H
 
 #include "kchan.h"
+#include "copy.h"
 
 static __always_inline struct kchan_slot *slot_after(struct kchan *c, struct kchan_slot *s)
 {
@@ -26,6 +27,22 @@ static __always_inline struct kchan_slot *push_slot(struct kchan *c, u32 len)
 	return s;
 }
 
+static inline void push(struct kchan *c, struct kchan_payload *p)
+{
+	struct kchan_slot *s = push_slot(c, p->len);
+
+	swap(s->tag, p->tag);
+	if (likely(!p->pkt)) {
+		copy_words(s->words, p->words, p->len);
+	} else {
+		kchan_pkt_uncharge(p->pkt);
+		if (p->pkt->files)
+			s->len |= KCHAN_HAS_FILES;
+		s->pkt = p->pkt;
+		p->pkt = NULL;
+	}
+}
+
 /* The first slot, whose message goes. */
 static __always_inline struct kchan_slot *pop_slot(struct kchan *c)
 {
@@ -36,6 +53,36 @@ static __always_inline struct kchan_slot *pop_slot(struct kchan *c)
 	c->ring_len--;
 	c->head = slot_after(c, s);
 	return s;
+}
+
+static inline void pop_ring(struct kchan *c, struct kchan_payload *p)
+{
+	struct kchan_slot *s = pop_slot(c);
+
+	p->len = s->len & ~KCHAN_HAS_FILES;
+	p->pkt = NULL;
+	swap(s->tag, p->tag);
+	if (likely(s->len <= KCHAN_INLINE))
+		copy_words(p->words, s->words, s->len);
+	else
+		p->pkt = s->pkt;
+}
+
+/*
+ * A message goes from hand to hand, and so do the tags. Where there is a buffer they
+ * go through it as the message would have: its sender did not wait for this receive.
+ */
+static inline void trade_tags(struct kchan *c, u32 *to, u32 *from)
+{
+	if (c->capacity && !c->ring_len) {
+		struct kchan_slot *s = c->head;
+
+		swap(s->tag, *from);
+		swap(s->tag, *to);
+		c->head = c->tail = slot_after(c, s);
+	} else {
+		swap(*to, *from);
+	}
 }
 
 /* Can a receive with @room take a message of @len? 0 or the error. */

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Send and receive: what nobody waits for, what somebody waits for, and waiting. */
+#include "group.h"
+#include "ring.h"
+
+/* A parked call in a process that shares its descriptors holds its file. */
+static void call_refs(struct kchan *c, int side, int delta)
+{
+	lockdep_assert_held(&c->lock);
+	c->call_refs[side] += delta;
+}
+
+/*
+ * Park one case; c->lock is held and is dropped. True: a peer did it, see
+ * w->res; else *@err says why it ended and nothing has happened.
+ */
+static bool park(struct kchan *c, int side, struct kchan_waiter *w,
+		 struct kchan_node *n, struct kchan_wake *wk, s64 deadline, int *err)
+	__releases(&c->lock)
+{
+	bool rx = side == KCHAN_SIDE_RX;
+	wait_queue_head_t *wq = rx ? &c->tx_poll : &c->rx_poll;
+	int refs = kchan_shared_fds();
+	bool done;
+
+	w->state = KCHAN_PENDING;
+	w->single = true;
+	w->queued = true;
+	w->poked = false;
+	w->task = current;
+	n->waiter = w;
+	n->idx = 0;
+	kchan_link(rx ? &c->recvq : &c->sendq, n);
+	c->seq++;
+	call_refs(c, side, refs);
+	unlock_and_poke(c, wq, 1, rx ? EPOLLOUT | EPOLLWRNORM : EPOLLIN | EPOLLRDNORM);
+	if (unlikely(wk && wk->n))	/* receives without room for what is sent here */
+		kchan_wake_all(wk);
+
+	*err = kchan_sleep(w, deadline, NULL);
+	if (!*err && !refs)
+		return true;
+	spin_lock(&c->lock);
+	done = w->state == KCHAN_DONE;
+	if (!done) {
+		w->state = KCHAN_ABORTED;
+		kchan_unlink(n);
+	}
+	call_refs(c, side, -refs);
+	spin_unlock(&c->lock);
+	return done;
+}
+
+/*
+ * Park one case under a group. The group may abort the waiter from the moment it
+ * is attached, so its state is decided under its own lock; until it is queued no
+ * peer can choose it, and what it finds ready is done whatever the group does.
+ * c->lock is not held.
+ */
+static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w,
+			       struct kchan_node *n, struct kgroup *under, s64 deadline)
+{
+	struct kchan_wake wk kchan_uninitialized;
+	int refs = kchan_shared_fds();
+	bool tx = side == KCHAN_SIDE_TX;
+	struct kgroup_node un;
+	int r;
+
+	spin_lock_init(&w->lock);
+	w->state = KCHAN_PENDING;
+	w->single = false;
+	w->queued = true;
+	w->poked = false;
+	w->task = current;
+	n->waiter = w;
+	n->idx = 0;
+	r = kgroup_attach(under, &un, w);
+	if (r)
+		return r;
+	kchan_wake_init(&wk);
+	spin_lock(&c->lock);
+	r = tx ? kchan_try_send(c, n->out, NULL, &wk) :
+		 kchan_try_recv(c, n, w->in, NULL, &wk);
+	if (r != KCHAN_WAIT) {
+		bool refilled = !tx && wk.n;
+
+		spin_unlock(&c->lock);
+		kchan_flush(c, &wk, tx ? r >= 0 : refilled, !tx && r >= 0);
+		kgroup_detach(under, &un);
+		return r;
+	}
+	kchan_link(tx ? &c->sendq : &c->recvq, n);
+	c->seq++;
+	call_refs(c, side, refs);
+	spin_unlock(&c->lock);
+	kchan_flush(c, &wk, tx, !tx);
+
+	r = kchan_settle(w, kchan_sleep(w, deadline, under));
+	spin_lock(&c->lock);
+	kchan_unlink(n);
+	call_refs(c, side, -refs);
+	spin_unlock(&c->lock);
+	kgroup_detach(under, &un);
+	return r ?: w->res;
+}
+
+/* There is more to do than to buffer a message. c->lock is held. */
+static noinline long send_slow(struct kchan *c, struct kchan_payload *p, struct kgroup *under,
+			       s64 deadline)
+	__releases(&c->lock)
+{
+	struct kchan_waiter w kchan_uninitialized;
+	struct kchan_wake wk kchan_uninitialized;
+	struct kchan_node n kchan_uninitialized;
+	int r, err;
+
+	kchan_wake_init(&wk);
+	r = kchan_try_send(c, p, NULL, &wk);
+	if (r != KCHAN_WAIT)
+		goto unlock;
+	r = kchan_late(deadline);
+	if (r)
+		goto unlock;
+	n.out = p;
+	if (under) {
+		spin_unlock(&c->lock);
+		return park_under(c, KCHAN_SIDE_TX, &w, &n, under, deadline);
+	}
+	return park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline, &err) ? w.res : err;
+
+unlock:
+	spin_unlock(&c->lock);
+	kchan_flush(c, &wk, r >= 0, false);
+	return r;
+}
+
+/* Takes @p: afterwards it holds no message. A group that has ended comes first. */
+long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline)
+{
+	long r;
+
+	if (unlikely(under)) {
+		r = kgroup_error(under);
+		if (r) {
+			kchan_drop(p);
+			return r;
+		}
+	}
+	spin_lock(&c->lock);
+	if (just_room(c)) {
+		push(c, p);
+		sent(c, 1);
+		return 0;
+	}
+	r = send_slow(c, p, under, deadline);
+	kchan_drop(p);
+	return r;
+}
+
+/*
+ * The receive that waits first, if it is one of the simplest: no select, no group,
+ * with room. c->lock is held, which decides such a waiter.
+ */
+static __always_inline struct kchan_node *plain_receive(struct kchan *c, u32 len)
+{
+	struct kchan_node *n;
+
+	if (!c->recvq.n || c->len || c->shut)
+		return NULL;
+	n = list_first_entry(&c->recvq.nodes, struct kchan_node, list);
+	if (!n->waiter->single || n->waiter->state != KCHAN_PENDING || misfit(len, n->room))
+		return NULL;
+	return n;
+}
+
+/* Hand a message to it, and wake it. */
+static void hand_short(struct kchan *c, struct kchan_node *n, const u64 *words, u32 len)
+	__releases(&c->lock)
+{
+	struct kchan_waiter *w = n->waiter;
+	struct task_struct *task = w->task;
+	u32 tag = 0;
+
+	copy_words(w->in->words, words, len);
+	w->in->len = len;
+	trade_tags(c, &w->in->tag, &tag);
+	list_del_init(&n->list);
+	c->recvq.n--;
+	w->res = len;
+	get_task_struct(task);
+	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
+	c->sent++;
+	unlock_and_poke(c, &c->rx_poll, 1, EPOLLIN | EPOLLRDNORM);
+	wake_up_process(task);
+	put_task_struct(task);
+}
+
+/* A short message that is not just buffered. c->lock is held. */
+static noinline long send_short_slow(struct kchan *c, struct kchan_payload *p, u32 len,
+				     s64 deadline)
+	__releases(&c->lock)
+{
+	struct kchan_node *n = plain_receive(c, len);
+
+	if (n) {
+		hand_short(c, n, p->words, len);
+		return 0;
+	}
+	p->len = len;
+	p->tag = 0;
+	p->pkt = NULL;
+	return send_slow(c, p, NULL, deadline);
+}
+
+/* The same in one piece, for a message that fits a slot. */
+long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 deadline)
+{
+	struct kchan_payload p kchan_uninitialized;
+	struct kchan_slot *s;
+
+	if (unlikely(len > c->msg_max))
+		return -EMSGSIZE;
+	if (!copy_short_in(p.data, buf, len))
+		return -EFAULT;
+	spin_lock(&c->lock);
+	if (!just_room(c))
+		return send_short_slow(c, &p, len, deadline);
+	s = push_slot(c, len);
+	s->tag = 0;
+	copy_words(s->words, p.words, len);
+	sent(c, 1);
+	return 0;
+}
+
+static noinline long recv_slow(struct kchan *c, size_t room, u32 fd_room,
+			       struct kchan_payload *in, struct kgroup *under, s64 deadline)
+	__releases(&c->lock)
+{
+	struct kchan_waiter w kchan_uninitialized;
+	struct kchan_wake wk kchan_uninitialized;
+	struct kchan_node n kchan_uninitialized;
+	bool refilled;
+	int r, err;
+
+	kchan_wake_init(&wk);
+	n.room = room;
+	n.fd_room = fd_room;
+	r = kchan_try_recv(c, &n, in, NULL, &wk);
+	if (r != KCHAN_WAIT)
+		goto unlock;
+	r = kchan_late(deadline);
+	if (r)
+		goto unlock;
+	w.in = in;
+	if (under) {
+		spin_unlock(&c->lock);
+		return park_under(c, KCHAN_SIDE_RX, &w, &n, under, deadline);
+	}
+	return park(c, KCHAN_SIDE_RX, &w, &n, &wk, deadline, &err) ? w.res : err;
+
+unlock:
+	refilled = wk.n;
+	spin_unlock(&c->lock);
+	kchan_flush(c, &wk, refilled, r >= 0);
+	return r;
+}
+
+/* @tag: NULL, or the receive's own; on success, the send's. */
+long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
+		struct kgroup *under, s64 deadline)
+{
+	struct kchan_payload in kchan_uninitialized;
+	long r;
+
+	if (unlikely(under)) {
+		r = kgroup_error(under);
+		if (r)
+			return r;
+	}
+	in.tag = tag ? *tag : 0;
+	in.pkt = NULL;
+	spin_lock(&c->lock);
+	if (just_message(c, room)) {
+		pop_ring(c, &in);
+		received(c, 1);
+	} else {
+		r = recv_slow(c, room, dst->nfds, &in, under, deadline);
+		if (r < 0)
+			return r;
+	}
+	r = kchan_deliver(c, &in, dst);
+	if (tag && r >= 0)
+		*tag = in.tag;
+	return r;
+}
+
+/* Wait for a message, as nothing else can be done. c->lock is held. */
+static long await(struct kchan *c, u32 room, struct kchan_payload *in)
+	__releases(&c->lock)
+{
+	struct kchan_waiter w kchan_uninitialized;
+	struct kchan_node n kchan_uninitialized;
+	int err;
+
+	n.room = room;
+	n.fd_room = 0;
+	w.in = in;
+	return park(c, KCHAN_SIDE_RX, &w, &n, NULL, KCHAN_FOREVER, &err) ? w.res : err;
+}
+
+/* The same where a plain buffer is all there is. c->lock is held. */
+static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room, s64 deadline)
+	__releases(&c->lock)
+{
+	struct kchan_payload in kchan_uninitialized;
+	struct kchan_mem dst;
+	long r;
+
+	in.tag = 0;
+	in.pkt = NULL;
+	if (deadline == KCHAN_FOREVER && !c->len && !c->sendq.n && !c->shut)
+		r = await(c, room, &in);
+	else
+		r = recv_slow(c, room, 0, &in, NULL, deadline);
+	if (r < 0)
+		return r;
+	if (likely(!in.pkt && copy_short_out(buf, in.data, in.len) &&
+		   !fatal_signal_pending(current))) {
+		atomic64_inc(&c->received);
+		return r;
+	}
+	dst.buf = buf;
+	dst.iter = NULL;
+	dst.nfds = 0;
+	return kchan_deliver(c, &in, &dst);
+}
+
+/* A message from the ring that counts as taken could not be copied out. */
+static noinline long untake(struct kchan *c, struct kchan_payload *in)
+{
+	kchan_put_back(c, in);
+	atomic64_dec(&c->received);
+	return fatal_signal_pending(current) ? -EINTR : -EFAULT;
+}
+
+/* A receive in one piece, where the message fits a slot. */
+long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
+{
+	struct kchan_payload in kchan_uninitialized;
+	struct kchan_slot *s;
+	u32 len;
+
+	spin_lock(&c->lock);
+	if (!just_message(c, room) || unlikely(c->head->len > KCHAN_INLINE))
+		return recv_short_slow(c, buf, room, deadline);
+	s = pop_slot(c);
+	len = s->len;
+	in.tag = s->tag;
+	s->tag = 0;
+	copy_words(in.words, s->words, len);
+	c->taken++;
+	received(c, 1);
+	if (likely(copy_short_out(buf, in.data, len) && !fatal_signal_pending(current)))
+		return len;
+	in.len = len;
+	in.pkt = NULL;
+	return untake(c, &in);
+}
