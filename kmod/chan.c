@@ -355,12 +355,31 @@ void kchan_end(struct kchan *c, int side)
 		discard(c);
 }
 
+static u32 slot_bytes(u64 msg_max)
+{
+	u32 inl = min_t(u64, msg_max, KCHAN_INLINE);
+
+	return offsetof(struct kchan_slot, words) + round_up(max(inl, 8U), 8);
+}
+
+/* What a channel comes to when it is full. */
+static u64 full_size(u64 msg_max, u32 capacity, u32 flags)
+{
+	u64 bytes = sizeof(struct kchan) + (u64)slot_bytes(msg_max) * capacity;
+
+	if (msg_max > KCHAN_INLINE || flags & KCHAN_FDS)
+		bytes += (sizeof(struct kchan_pkt) + msg_max) * capacity;
+	if (flags & KCHAN_FDS)
+		bytes += offsetof(struct kchan_files, file[KCHAN_MAX_FDS]) * (u64)capacity;
+	return bytes;
+}
+
 static void kchan_free(struct kref *ref)
 {
 	struct kchan *c = container_of(ref, struct kchan, ref);
 
 	kvfree(c->ring);
-	kchan_uncharge(c->user, c->charged);
+	kchan_uncharge(c->user, full_size(c->msg_max, c->capacity, c->flags));
 	kchan_uncharge_chan(c->user);
 	kchan_user_put(c->user);
 	kfree(c);
@@ -373,10 +392,8 @@ void kchan_put(struct kchan *c)
 
 struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 {
-	u32 inl = min_t(u64, msg_max, KCHAN_INLINE);
-	u32 slot = offsetof(struct kchan_slot, words) + round_up(max(inl, 8U), 8);
-	size_t ring = (size_t)slot * capacity;
-	u64 bytes = sizeof(struct kchan) + ring;
+	size_t ring = (size_t)slot_bytes(msg_max) * capacity;
+	u64 bytes = full_size(msg_max, capacity, flags);
 	struct kchan *c;
 	int err = -ENOMEM;
 
@@ -385,10 +402,6 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 	if (flags & ~KCHAN_MAKE_FLAGS ||
 	    (flags & KCHAN_DROPS) == KCHAN_DROPS || (flags & KCHAN_DROPS && !capacity))
 		return ERR_PTR(-EINVAL);
-	if (msg_max > KCHAN_INLINE || flags & KCHAN_FDS)
-		bytes += (sizeof(struct kchan_pkt) + msg_max) * capacity;
-	if (flags & KCHAN_FDS)
-		bytes += offsetof(struct kchan_files, file[KCHAN_MAX_FDS]) * (u64)capacity;
 	if (bytes > LONG_MAX)
 		return ERR_PTR(-EDQUOT);
 
@@ -422,8 +435,7 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 	c->flags = flags;
 	c->capacity = capacity;
 	c->msg_max = msg_max;
-	c->slot_size = slot;
-	c->charged = bytes;
+	c->slot_size = slot_bytes(msg_max);
 	c->id = atomic64_inc_return(&next_id);
 	return c;
 

@@ -179,30 +179,31 @@ struct kchan_node {
 
 enum { KCHAN_SIDE_RX, KCHAN_SIDE_TX };
 
+/* 256 bytes: what a transfer touches comes first, a line each for ring, queues, counts. */
 struct kchan {
 	spinlock_t lock;
-	u32 shut;			/* lock; KCHAN_SHUT_* */
-	u32 send_err, recv_err;		/* lock */
-	int eof;			/* lock: what a drained receive gets */
+	u8 shut;			/* lock; KCHAN_SHUT_* */
 	bool rx_gone;			/* lock: no receiving file is left */
-	u32 flags, capacity, msg_max, slot_size;	/* const */
+	u8 flags, slot_size;		/* const */
+	u16 send_err, recv_err;		/* lock */
+	s16 eof;			/* lock: what a drained receive gets */
+	u32 capacity, msg_max;		/* const */
 	u32 ring_len;			/* lock */
 	u32 len;			/* lock: ring_len + messages put back */
 	struct kchan_slot *head, *tail;	/* lock: the next to leave, the next to be filled */
 	void *ring, *ring_end;		/* const */
-	struct list_head returned;	/* lock: put back, ahead of the ring */
 	struct kchan_queue sendq, recvq;	/* lock */
-	u64 seq;			/* lock to write: rises when a call may become ready */
+	struct list_head returned;	/* lock: put back, ahead of the ring */
 	u64 sent, dropped;		/* lock */
 	u64 taken;			/* lock: received the shortest way */
 	atomic64_t received;		/* in all other ways, less those of taken put back */
+	u32 seq;			/* lock to write: rises when a call may become ready */
+	struct kref ref;
 	wait_queue_head_t rx_poll, tx_poll;
 	struct file *file[2];		/* lock; NULL once released */
 	u32 call_refs[2];		/* lock: file references of parked calls */
 	u64 id;
-	size_t charged;
 	struct kchan_user *user;
-	struct kref ref;
 };
 
 /* What is to be done once kchan.lock is dropped. */

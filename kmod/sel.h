@@ -25,7 +25,7 @@ struct sel_case {
 	struct sel_target target;
 	int op;
 	int broken;			/* a send that can only fail: its error */
-	u64 seq;
+	u32 seq;
 	struct kchan_node node;
 	void __user *buf;
 	int __user *fds;
