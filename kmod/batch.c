@@ -4,7 +4,7 @@
 #include "copy.h"
 #include "ring.h"
 
-#define CHUNK	8
+#define CHUNK	4	/* 656 bytes of stack */
 
 struct batch {
 	struct kchan *c;
