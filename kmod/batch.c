@@ -52,7 +52,7 @@ static long recv_one(struct batch *b, struct kchan_msg *m, s64 deadline)
 struct chunk {
 	struct kchan_msg m[CHUNK];
 	u64 words[CHUNK][KCHAN_INLINE / 8];
-	u32 len[CHUNK];
+	u32 len[CHUNK], tag[CHUNK];	/* of what is received */
 };
 
 /*
@@ -96,9 +96,8 @@ static noinline void untake(struct kchan *c, struct chunk *s, u32 first, u32 end
 	struct kchan_payload p kchan_uninitialized;
 	LIST_HEAD(pkts);
 
-	atomic64_sub(end - first, &c->received);
 	for (; first < end; first++) {
-		p.tag = 0;
+		p.tag = s->tag[first];
 		p.pkt = NULL;
 		p.len = s->len[first];
 		copy_words(p.words, s->words[first], p.len);
@@ -122,17 +121,18 @@ static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
 	       c->head->len <= KCHAN_INLINE; taken++) {
 		struct kchan_slot *slot = pop_slot(c);
 
+		s.tag[taken] = slot->tag;
 		slot->tag = 0;
 		s.len[taken] = slot->len;
 		copy_words(s.words[taken], slot->words, slot->len);
 	}
-	c->taken += taken;
 	received(c, taken);
 	for (k = 0; k < taken; k++)
 		if (!copy_short_out((void __force __user *)s.m[k].buf, s.words[k], s.len[k]))
 			break;
 	if (unlikely(fatal_signal_pending(current)))
 		k = 0;			/* nobody would see them */
+	atomic64_add(k, &c->received);
 	if (unlikely(k < taken))
 		untake(c, &s, k, taken);
 	for (taken = k, k = 0; k < taken; k++) {

@@ -237,11 +237,10 @@ void kchan_put_back_all(struct kchan *c, struct list_head *pkts)
 	}
 	list_splice(pkts, &c->returned);
 	c->len += n;
-	c->seq += n;
-	spin_unlock(&c->lock);
+	sent(c, n);
 	list_for_each_entry_safe(pkt, next, &gone, list)
 		kchan_pkt_free(pkt);
-	kchan_flush(c, &wk, true, false);
+	kchan_wake_all(&wk);
 }
 
 void kchan_put_back(struct kchan *c, struct kchan_payload *p)
@@ -397,6 +396,8 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags)
 	struct kchan *c;
 	int err = -ENOMEM;
 
+	BUILD_BUG_ON(offsetof(struct kchan_slot, words) + KCHAN_INLINE > U8_MAX ||
+		     KCHAN_MAKE_FLAGS > U8_MAX);
 	if (msg_max > READ_ONCE(kchan_msg_max) || capacity > READ_ONCE(kchan_max_capacity))
 		return ERR_PTR(-EINVAL);
 	if (flags & ~KCHAN_MAKE_FLAGS ||
@@ -480,7 +481,7 @@ void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info)
 	info->parked_senders = c->sendq.n;
 	info->parked_receivers = c->recvq.n;
 	info->sent = c->sent;
-	info->received = c->taken + atomic64_read(&c->received);
+	info->received = atomic64_read(&c->received);
 	info->dropped = c->dropped;
 	info->shut = c->shut;
 	info->send_err = c->send_err;

@@ -34,6 +34,13 @@
  * Descriptors that a call names are looked up under the table's own lock, with
  * nothing but references to objects taken under it; see kchan_lock_fd().
  *
+ * The general way of a transfer is kchan_try_send() and kchan_try_recv(), with the
+ * queues walked and the tasks to wake collected. Before it come shorter ways, for
+ * what is common, which do the same or nothing: a message that nobody waits for
+ * (just_room(), just_message()), a few of them in one hold of the lock (batch.c), one
+ * that goes to a plain receive (hand_short()), and a select one of whose cases looks
+ * ready (ready.c).
+ *
  * Lock order: kchan.lock -> kchan_waiter.lock (lower address) ->
  * kchan_waiter.lock (higher). Never two kchan.locks. Nothing takes them from
  * interrupts. Nothing is allocated, freed by vfree, woken through a poll queue,
@@ -195,8 +202,7 @@ struct kchan {
 	struct kchan_queue sendq, recvq;	/* lock */
 	struct list_head returned;	/* lock: put back, ahead of the ring */
 	u64 sent, dropped;		/* lock */
-	u64 taken;			/* lock: received the shortest way */
-	atomic64_t received;		/* in all other ways, less those of taken put back */
+	atomic64_t received;
 	u32 seq;			/* lock to write: rises when a call may become ready */
 	struct kref ref;
 	wait_queue_head_t rx_poll, tx_poll;

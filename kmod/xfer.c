@@ -335,14 +335,6 @@ static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room
 	return kchan_deliver(c, &in, &dst);
 }
 
-/* A message from the ring that counts as taken could not be copied out. */
-static noinline long untake(struct kchan *c, struct kchan_payload *in)
-{
-	kchan_put_back(c, in);
-	atomic64_dec(&c->received);
-	return fatal_signal_pending(current) ? -EINTR : -EFAULT;
-}
-
 /* A receive in one piece, where the message fits a slot. */
 long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 {
@@ -358,11 +350,13 @@ long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 	in.tag = s->tag;
 	s->tag = 0;
 	copy_words(in.words, s->words, len);
-	c->taken++;
 	received(c, 1);
-	if (likely(copy_short_out(buf, in.data, len) && !fatal_signal_pending(current)))
+	if (likely(copy_short_out(buf, in.data, len) && !fatal_signal_pending(current))) {
+		atomic64_inc(&c->received);
 		return len;
+	}
 	in.len = len;
 	in.pkt = NULL;
-	return untake(c, &in);
+	kchan_put_back(c, &in);
+	return fatal_signal_pending(current) ? -EINTR : -EFAULT;
 }

@@ -173,9 +173,9 @@ static pid_t reap(void)
 	return waitpid(-1, NULL, 0);
 }
 
-TEST_F_TIMEOUT(stress, killed_at_random_nobody_takes_a_place_along, 240)
+TEST_F_TIMEOUT(stress, killed_at_random_nobody_takes_a_place_along, 1200)
 {
-	int kills = quick(10000, 300), dead = 0, first = -1, m[LIMIT];
+	int todo = kills(), dead = 0, first = -1, m[LIMIT];
 	struct sched_param fifo = { .sched_priority = 10 };
 	uint64_t surely = 0, maybe = 0;
 	struct board *b = shared(sizeof(*b));
@@ -191,7 +191,7 @@ TEST_F_TIMEOUT(stress, killed_at_random_nobody_takes_a_place_along, 240)
 	TH_LOG("seed %u", seed);
 	for (int k = 0; k < ALL; k++)
 		pid[k] = spawn(b, k);
-	for (; dead < kills && !b->wrong; dead++) {
+	for (; dead < todo && !b->wrong; dead++) {
 		int k = any(ALL);
 
 		if (any(3))

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* What ThreadSanitizer is told of channels: right programs are silent, racy ones reported. */
+#include <signal.h>
+#include <sys/time.h>
+
 #include "tsan_util.h"
 
 static int e[2], f[2];
@@ -459,6 +462,27 @@ static void numbers_are_used_again(void)
 		pthread_join(t[i], NULL);
 }
 
+static volatile sig_atomic_t rung;
+
+static void ring(int sig)
+{
+	rung = 1;
+}
+
+/* It runs handlers when a call that it knows returns: libchan's must be one. */
+static void a_handler_ends_a_call(void)
+{
+	struct sigaction a = { .sa_handler = ring };
+	struct itimerval soon = { .it_value.tv_usec = 50000 };
+	char b;
+
+	MUST(!sigaction(SIGALRM, &a, NULL));
+	MUST(!chan_make(e, 1, 0, 0));
+	MUST(!setitimer(ITIMER_REAL, &soon, NULL));
+	MUST(chan_recv(e[0], &b, 1, -1, SOON) == -EINTR);
+	MUST(rung);
+}
+
 /* ---- racy ---- */
 
 static void *just_v(void *arg)
@@ -650,7 +674,7 @@ static const struct program list[] = {
 	P(a_channel_is_a_mutex), P(enough_buffers), P(shut_is_seen), P(last_close_is_seen),
 	P(last_receiver_is_missed), P(selects_meet), P(replies), P(blocked_senders),
 	P(empty_messages), P(a_batch_of_several_senders), P(armed_selects),
-	P(numbers_are_used_again),
+	P(numbers_are_used_again), P(a_handler_ends_a_call),
 	P(no_channel_at_all), P(buffered_back_parked), P(buffered_back), P(too_few_buffers),
 	P(the_wrong_sender), P(not_the_closer_but_the_sender), P(another_channel),
 	P(a_look_at_the_length), P(a_call_that_fails), P(written_while_it_is_sent),
@@ -724,6 +748,11 @@ TEST(calls_read_and_write_their_buffers)
 TEST(numbers_of_descriptors_are_no_memory)
 {
 	EXPECT_TRUE(silent("numbers_are_used_again"));
+}
+
+TEST(signal_handlers_run)
+{
+	EXPECT_TRUE(silent("a_handler_ends_a_call"));
 }
 
 TEST_HARNESS_MAIN

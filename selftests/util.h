@@ -35,6 +35,14 @@ static inline int quick(int full, int small)
 	return getenv("KCHAN_QUICK") ? small : full;
 }
 
+/* How many are killed at random, also where all else is done less often. */
+static inline int kills(void)
+{
+	const char *n = getenv("KCHAN_KILLS");
+
+	return n ? atoi(n) : quick(10000, 300);
+}
+
 static inline struct chan_info info_of(int fd)
 {
 	struct chan_info i = {};

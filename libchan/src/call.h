@@ -13,6 +13,8 @@
 #include <libchan.h>
 #include <linux/kchan.h>
 
+#include "race.h"
+
 #define API __attribute__((visibility("default")))
 
 static __attribute__((noinline, cold, unused)) int fail(int err)
@@ -21,20 +23,26 @@ static __attribute__((noinline, cold, unused)) int fail(int err)
 	return -err;
 }
 
-/* Without a trip through the C library where it can be avoided. */
+/*
+ * Without a trip through the C library where it can be avoided. A race detector must
+ * see the call: it runs signal handlers when the C library's calls return.
+ */
 static inline int call(int fd, unsigned long req, const void *arg)
 {
+	int r;
+
 #if defined(__x86_64__) && defined(__LP64__)
-	long r;
+	if (!race_on()) {
+		long ret;
 
-	__asm__ volatile("syscall" : "=a"(r) : "0"(SYS_ioctl), "D"((long)fd), "S"(req), "d"(arg)
-			 : "rcx", "r11", "memory");
-	return __builtin_expect(r < 0, 0) ? fail(-r) : r;
-#else
-	int r = ioctl(fd, req, arg);
-
-	return r < 0 ? -errno : r;
+		__asm__ volatile("syscall" : "=a"(ret)
+				 : "0"(SYS_ioctl), "D"((long)fd), "S"(req), "d"(arg)
+				 : "rcx", "r11", "memory");
+		return __builtin_expect(ret < 0, 0) ? fail(-ret) : ret;
+	}
 #endif
+	r = ioctl(fd, req, arg);
+	return r < 0 ? -errno : r;
 }
 
 /*
