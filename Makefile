@@ -7,7 +7,7 @@ help:
 	@echo "make demo         watch two processes talk over a kernel channel (boots a virtual machine)"
 	@echo "make check        all tests, on Debian's 6.1, 6.12, 6.12-rt and a debug kernel"
 	@echo "make check-quick  the tests on 6.12 alone, with smaller counts, under 3 minutes"
-	@echo "make bench        kchan and its peers measured: tables, goals, plots (12 minutes)"
+	@echo "make bench        kchan and its peers measured: tables, goals, plots (about 10 minutes)"
 	@echo "make bench-check  what goals are set for beside bench/expected.csv, in instructions"
 	@echo "make shell        a shell in a virtual machine with the module loaded"
 	@echo "make modules      kmod/kchan.ko for the kernel in KDIR ($(KDIR))"
