@@ -117,10 +117,13 @@ static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
 	if (!copy_msgs_in(s.m, um, n))
 		return 0;
 	spin_lock(&c->lock);
-	for (; taken < n && just_message(c, min_t(size_t, s.m[taken].len, INT_MAX)) &&
-	       c->head->len <= KCHAN_INLINE; taken++) {
-		struct kchan_slot *slot = pop_slot(c);
+	for (; taken < n; taken++) {
+		struct kchan_slot *slot;
 
+		if (!just_message(c, min_t(size_t, s.m[taken].len, INT_MAX)) ||
+		    c->head->len > KCHAN_INLINE)
+			break;
+		slot = pop_slot(c);
 		s.tag[taken] = slot->tag;
 		slot->tag = 0;
 		s.len[taken] = slot->len;

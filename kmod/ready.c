@@ -37,7 +37,7 @@ static bool looks_ready(const struct kchan *c, int op)
 static bool readable(const struct kchan_msg *m)
 {
 	const u8 __user *buf = (const u8 __force __user *)m->buf;
-	u8 byte;
+	u8 __maybe_unused byte;
 
 	return !m->len || (!get_user(byte, buf) && !get_user(byte, buf + m->len - 1));
 }
@@ -176,7 +176,8 @@ int kchan_select_ready(const struct kchan_select *a, struct kgroup *under)
 	best.ready = 0;
 	for (i = 0; i < a->n; i += n) {
 		n = min_t(unsigned int, a->n - i, CHUNK);
-		if (!get_chunk(chunk, uk + i, n) || !look(&best, chunk, i, n, a->flags & KCHAN_PRIO))
+		if (!get_chunk(chunk, uk + i, n) ||
+		    !look(&best, chunk, i, n, a->flags & KCHAN_PRIO))
 			break;
 	}
 	if (best.c && i == a->n && !(under && kgroup_error(under)))
