@@ -203,7 +203,8 @@ struct kchan {
 	struct list_head returned;	/* lock: put back, ahead of the ring */
 	u64 sent, dropped;		/* lock */
 	atomic64_t received;
-	u32 seq;			/* lock to write: rises when a call may become ready */
+	u32 seq;			/* lock to write: rises when a call may become ready. Who looks
+					 * twice can't miss 2^32 rises in between */
 	struct kref ref;
 	wait_queue_head_t rx_poll, tx_poll;
 	struct file *file[2];		/* lock; NULL once released */
