@@ -86,7 +86,8 @@ static unsigned any(unsigned n)
 static void work(struct board *b, int me)
 {
 	int64_t soon = chan_after(any(1000000)), far = chan_after(30000 * MS);
-	int how = any(6), own = -1, under = -1, m, r;
+	/* seldom by chan_fork: a fork takes longer than all else together */
+	int how = any(40) ? any(5) : 5, own = -1, under = -1, m, r;
 
 	if (how == 5) {			/* the place goes to a child; its parent may be killed */
 		at(b, me, JOINING);
