@@ -109,16 +109,7 @@ int sel_put_msg(void __user *msgs, unsigned int i, bool compat, const struct kch
 		       put_user(m->res, &cm->res);
 	}
 #endif
-	if (!user_write_access_begin(um, sizeof(*um)))
-		return -EFAULT;
-	unsafe_put_user(m->len, &um->len, fault);
-	unsafe_put_user(m->nfds, &um->nfds, fault);
-	unsafe_put_user(m->res, &um->res, fault);
-	user_write_access_end();
-	return 0;
-fault:
-	user_write_access_end();
-	return -EFAULT;
+	return copy_results_out(um, m, 1) ? 0 : -EFAULT;
 }
 
 /* Take what a case is about. */

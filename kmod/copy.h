@@ -159,18 +159,22 @@ fault:
 	return false;
 }
 
-static __always_inline void copy_results_out(struct kchan_msg __user *um, const struct kchan_msg *m,
+/* What may have changed of messages. */
+static __always_inline bool copy_results_out(struct kchan_msg __user *um, const struct kchan_msg *m,
 					     unsigned int n)
 {
 	if (!user_write_access_begin(um, n * sizeof(*um)))
-		return;
+		return false;
 	for (; n; n--, m++, um++) {
 		unsafe_put_user(m->len, &um->len, fault);
 		unsafe_put_user(m->nfds, &um->nfds, fault);
 		unsafe_put_user(m->res, &um->res, fault);
 	}
+	user_write_access_end();
+	return true;
 fault:
 	user_write_access_end();
+	return false;
 }
 
 #undef ALL
