@@ -10,6 +10,17 @@ static void call_refs(struct kchan *c, int side, int delta)
 	c->call_refs[side] += delta;
 }
 
+static __always_inline void init_waiter(struct kchan_waiter *w, struct kchan_node *n, bool single)
+{
+	w->state = KCHAN_PENDING;
+	w->single = single;
+	w->queued = true;
+	w->poked = false;
+	w->task = current;
+	n->waiter = w;
+	n->idx = 0;
+}
+
 /*
  * Park one case; c->lock is held and is dropped. True: a peer did it, see
  * w->res; else *@err says why it ended and nothing has happened.
@@ -23,13 +34,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	int refs = kchan_shared_fds();
 	bool done;
 
-	w->state = KCHAN_PENDING;
-	w->single = true;
-	w->queued = true;
-	w->poked = false;
-	w->task = current;
-	n->waiter = w;
-	n->idx = 0;
+	init_waiter(w, n, true);
 	kchan_link(rx ? &c->recvq : &c->sendq, n);
 	c->seq++;
 	call_refs(c, side, refs);
@@ -67,13 +72,7 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 	int r;
 
 	spin_lock_init(&w->lock);
-	w->state = KCHAN_PENDING;
-	w->single = false;
-	w->queued = true;
-	w->poked = false;
-	w->task = current;
-	n->waiter = w;
-	n->idx = 0;
+	init_waiter(w, n, false);
 	r = kgroup_attach(under, &un, w);
 	if (r)
 		return r;
