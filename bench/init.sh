@@ -4,7 +4,7 @@
 # kernel's command line says. What they measure goes to the second serial port.
 export PATH=/bin HOME=/
 /bin/busybox --install -s /bin
-mkdir -p /proc /sys /dev /tmp /cgroup
+mkdir -p /proc /sys /dev /tmp
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev 2> /dev/null
