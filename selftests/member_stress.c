@@ -15,6 +15,7 @@ FIXTURE_SETUP(stress) {}
 FIXTURE_TEARDOWN(stress) {}
 
 enum { LIMIT = 3, WORKERS = 10, WAITERS = 2, ALL = WORKERS + WAITERS };
+enum { PARTY = 5 };		/* killed before any is replaced */
 enum { IDLE, JOINING, HOLDING, LEAVING };	/* where a worker is */
 
 /*
@@ -192,19 +193,23 @@ TEST_F_TIMEOUT(stress, killed_at_random_nobody_takes_a_place_along, 1200)
 	TH_LOG("seed %u", seed);
 	for (int k = 0; k < ALL; k++)
 		pid[k] = spawn(b, k);
-	for (; dead < todo && !b->wrong; dead++) {
+	for (; dead < todo && !b->wrong; dead += PARTY) {
 		int k = any(ALL);
 
-		if (any(3))
-			usleep(any(600));
-		doom(b, k);
-		ASSERT_EQ(0, kill(pid[k], SIGKILL));
-		ASSERT_EQ(pid[k], waitpid(pid[k], NULL, 0));
-		surely += b->at[k] == HOLDING;
-		maybe += b->at[k] == JOINING || b->at[k] == LEAVING;
-		b->at[k] = IDLE;
-		__atomic_and_fetch(&b->word, ~(1ULL << (32 + k)), __ATOMIC_SEQ_CST);
-		pid[k] = spawn(b, k);
+		for (int v = 0; v < PARTY; v++) {
+			if (any(3))
+				usleep(any(300));
+			doom(b, (k + v) % ALL);
+			ASSERT_EQ(0, kill(pid[(k + v) % ALL], SIGKILL));
+		}
+		for (int v = 0; v < PARTY; v++, k = (k + 1) % ALL) {
+			ASSERT_EQ(pid[k], waitpid(pid[k], NULL, 0));
+			surely += b->at[k] == HOLDING;
+			maybe += b->at[k] == JOINING || b->at[k] == LEAVING;
+			b->at[k] = IDLE;
+			__atomic_and_fetch(&b->word, ~(1ULL << (32 + k)), __ATOMIC_SEQ_CST);
+			pid[k] = spawn(b, k);
+		}
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;		/* orphans */
 	}
