@@ -5,7 +5,7 @@
 #include <time.h>
 
 #include "group_util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static unsigned children(int g)
 {
@@ -376,7 +376,8 @@ TEST(a_child_made_beside_the_end_is_never_missed)
 	int both = 0, n = quick(500, 40);
 
 	ASSERT_EQ(0, many_files());
-	for (int i = 0; i < n; i++) {
+	/* the race has been one once some groups were made before the end, some after */
+	for (int i = 0; i < n || (!both && i < 5000); i++) {
 		static struct births b;
 		int live = 0;
 		struct party p;
@@ -403,8 +404,7 @@ TEST(a_child_made_beside_the_end_is_never_missed)
 		both += b.n > 4 && b.n < 64;
 		close(b.parent);
 	}
-	/* the race was one: some groups were made before the end, some after */
-	EXPECT_TRUE(n < 300 || both);
+	EXPECT_LT(0, both);
 }
 
 /* Deadlines all over a tree, ending at one instant or at many. */
