@@ -7,7 +7,7 @@
 #include <sys/klog.h>
 #include <sys/socket.h>
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 enum { DEV, RX, TX, GROUP, MEMBER, WATCH, HANDLE, ARMED, KINDS };
 enum { KEPT, FULL, EMPTY, SHUT, CHANS };	/* channels, by what is in them */

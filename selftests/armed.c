@@ -2,7 +2,7 @@
 /* Armed selects: parked, with nobody asleep. */
 #include <sys/socket.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "util.h"
 
 static int events_of(int fd)

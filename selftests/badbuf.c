@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Buffers that can't be read or written: the error comes back and no message is lost. */
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define PAGE	4096
 #define BIG	3000

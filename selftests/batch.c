@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Several messages in one call. */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "util.h"
 
 enum { N = 32 };

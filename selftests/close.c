@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The end of a channel by chan_shut, on each side, with each cause. */
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 THREADS_AND_PROCESSES(close);
 

@@ -3,7 +3,7 @@
  * A descriptor closed by one thread at the moment another names it in a call: the
  * call finds it closed, or is ended by its end; it never sleeps on what is gone.
  */
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "util.h"
 
 struct race {

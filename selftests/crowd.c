@@ -4,7 +4,7 @@
 #include <time.h>
 
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define CROWD	2000
 

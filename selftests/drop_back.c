@@ -2,7 +2,7 @@
 /* A full buffer that drops, while messages that could not be copied out come back. */
 #include <stdatomic.h>
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 struct faulter { int fd; atomic_bool stop; atomic_long faults; };
 

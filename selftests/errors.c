@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static int try(int fd, unsigned long req, void *arg)
 {

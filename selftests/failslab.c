@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 
 #include "quota.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define BIG	3000
 #define HUGE	60000

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define WAITERS 30
 

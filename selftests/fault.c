@@ -4,7 +4,7 @@
 #include <sys/syscall.h>
 
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define PAGE	4096
 #define BIG	3000

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "util.h"
 
 static struct chan_msg msg(void *buf, size_t len, int *fds, unsigned nfds)

@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 
 #include "caller.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static int entries(const char *dir)
 {

@@ -3,7 +3,7 @@
 #include <sched.h>
 
 #include "group_util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /* CX-01 */
 TEST(a_root_is_live_and_has_no_cause)

@@ -3,7 +3,7 @@
 #include <limits.h>
 
 #include "group_util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define NR(cmd)		_IOC_NR(cmd)
 #define WRONG		((uint64_t)8)	/* no address of anybody's */

@@ -3,7 +3,7 @@
 #include <sched.h>
 
 #include "group_util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /* WG-01, WG-05: on a group that nobody joined there is nothing to wait for */
 TEST(a_wait_without_members_returns_at_once)

@@ -4,7 +4,7 @@
 #include <sys/signalfd.h>
 
 #include "group_util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /* A member that runs @fn, on a thread or in a process that keeps @keep. */
 static int start(int g, bool process, int (*fn)(int member, void *arg), void *arg,

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 
 #include "group_util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define IN	(POLLIN | POLLRDNORM)
 #define OUT	(POLLOUT | POLLWRNORM)

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static const struct { const char *name; unsigned at, size; } fields[] = {
 #define FIELD(name, f) { name, offsetof(struct chan_info, f), sizeof(((struct chan_info *)0)->f) }

@@ -12,7 +12,7 @@
 #include <sys/prctl.h>
 
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define BIG	3000
 #define TICKETS	(1 << 20)

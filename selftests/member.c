@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 
 #include "caller.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /* Join; hold the place until the gate opens; leave. */
 static long join_hold_leave(struct caller *p)

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "caller.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 FIXTURE(stress) {};
 FIXTURE_SETUP(stress) {}

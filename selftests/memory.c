@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define MANY	150		/* channels or groups, each used once */
 

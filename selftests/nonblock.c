@@ -2,7 +2,7 @@
 /* Calls that never wait, messages of no bytes, and the rendezvous. */
 #include <sched.h>
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 THREADS_AND_PROCESSES(nonblock);
 

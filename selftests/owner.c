@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The One Rule for groups: who waits below an owner that goes away learns of it. */
 #include "caller.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 enum { RECV, SEND, SELECT, NOTHING, WAIT, JOIN, POLL, KINDS };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Small programs in the way of Go: read-all, filter, sink, a shared value, a pipeline. */
 #include "caller.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 struct stage {
 	int in, out, under, n;

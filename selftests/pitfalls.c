@@ -4,7 +4,7 @@
 #include <sys/time.h>
 
 #include "quota.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static bool stop;
 

@@ -2,7 +2,7 @@
 /* What poll and epoll see of the ends, in every state; level, edge, once, exclusive. */
 #include <sys/socket.h>
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define ALL	(POLLIN | POLLPRI | POLLOUT | POLLRDNORM | POLLRDBAND | POLLWRNORM | POLLWRBAND | \
 		 POLLRDHUP)

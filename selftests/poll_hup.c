@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Pollers of a channel that was shut and is drained later. */
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 enum { PLAIN, UNDER, SELECT, SHORT, READ, WAYS };
 

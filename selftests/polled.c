@@ -7,7 +7,7 @@
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "util.h"
 
 static struct chan_case poll_case(int fd, unsigned events)

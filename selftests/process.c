@@ -2,7 +2,7 @@
 /* Ends that processes share and lose: by close, exit, exec, SIGKILL, in messages. */
 #include <sys/socket.h>
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 enum { CLOSE, EXIT, KILL, EXEC };
 

@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static const int primes[] = {
 	2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,

@@ -3,7 +3,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define FAILS(err, call) do {		\
 	errno = 0;			\

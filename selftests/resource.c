@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "quota.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define USER	4321
 #define BIG	60000

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Select: which case is done, what it answers, and what the others keep. */
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define NOBODY ((void *)8)	/* no memory there */
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Select: the choice among ready cases, and the default among none. */
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define CASES 8
 

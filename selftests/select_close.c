@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 struct one { struct chan_case k[2]; int under, v, ret; };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Selects that meet selects, in threads and in processes. */
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 FIXTURE(meet) { int unused; };
 FIXTURE_VARIANT(meet) { bool process; };

@@ -2,7 +2,7 @@
 /* CHAN_NOW in a select, on channels that never rest. */
 #include <stdatomic.h>
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define CASES 1024
 

@@ -4,7 +4,7 @@
 #include <sys/eventfd.h>
 #include <sys/time.h>
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define CASES 512
 

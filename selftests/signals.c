@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static volatile int handled;
 

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "caller.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static int64_t now(void)
 {

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define REPORTED	66
 #define RACY_RUNS	5	/* that one of so many is reported is enough */

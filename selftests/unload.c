@@ -4,7 +4,7 @@
 
 #include "util.h"
 #include <libchan-uring.h>
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define MODULE	"/kchan.ko"		/* where the test machine has it */
 

@@ -3,7 +3,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "kselftest_harness.h"
+#include "harness.h"
 #include "util.h"
 #include <libchan-uring.h>
 

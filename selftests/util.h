@@ -28,7 +28,7 @@
 #include <linux/kchan.h>
 
 #define MS	INT64_C(1000000)
-#define SOON	chan_after(5000 * MS)	/* a hang becomes ETIMEDOUT */
+#define SOON	chan_after(20000 * MS)	/* a hang becomes ETIMEDOUT */
 
 static inline int quick(int full, int small)
 {

@@ -3,7 +3,7 @@
 #include <sched.h>
 
 #include "group_util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 static const char *at(int g, const char *key)
 {
