@@ -148,7 +148,7 @@ int sel_load_msg(struct kchan *c, struct kchan_payload *p, const struct kchan_ms
 		return -EPERM;
 	if (m->len > c->msg_max)
 		return -EMSGSIZE;
-	return kchan_load(p, &src, m->len);
+	return kchan_load(c, p, &src, m->len);
 }
 
 /* Check every case and take its channel before any payload is touched. */

@@ -268,7 +268,7 @@ int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *ds
 		return err;
 	}
 	atomic64_inc(&c->received);
-	kchan_drop(p);
+	kchan_done(c, p);
 	return p->len;
 }
 
@@ -352,6 +352,7 @@ void kchan_end(struct kchan *c, int side)
 	kchan_shut(c, side, EOWNERDEAD);
 	if (side == KCHAN_SIDE_RX)
 		discard(c);
+	kchan_pkt_free(xchg(&c->spare, NULL));
 }
 
 static u32 slot_bytes(u64 msg_max)
@@ -361,13 +362,15 @@ static u32 slot_bytes(u64 msg_max)
 	return offsetof(struct kchan_slot, words) + round_up(max(inl, 8U), 8);
 }
 
-/* What a channel comes to when it is full. */
+/* What a channel comes to when it is full, and has a packet to spare. */
 static u64 full_size(u64 msg_max, u32 capacity, u32 flags)
 {
 	u64 bytes = sizeof(struct kchan) + (u64)slot_bytes(msg_max) * capacity;
 
 	if (msg_max > KCHAN_INLINE || flags & KCHAN_FDS)
 		bytes += (sizeof(struct kchan_pkt) + msg_max) * capacity;
+	if (msg_max > KCHAN_INLINE)
+		bytes += sizeof(struct kchan_pkt) + kchan_spare_max(msg_max);
 	if (flags & KCHAN_FDS)
 		bytes += offsetof(struct kchan_files, file[KCHAN_MAX_FDS]) * (u64)capacity;
 	return bytes;
@@ -378,6 +381,7 @@ static void kchan_free(struct kref *ref)
 	struct kchan *c = container_of(ref, struct kchan, ref);
 
 	kvfree(c->ring);
+	kchan_pkt_free(c->spare);
 	kchan_uncharge(c->user, full_size(c->msg_max, c->capacity, c->flags));
 	kchan_uncharge_chan(c->user);
 	kchan_user_put(c->user);

@@ -112,7 +112,7 @@ static long send_user(struct kchan *c, void __user *buf, size_t len, u32 *tag,
 	if (len > c->msg_max)
 		return -EMSGSIZE;
 	p.tag = tag ? *tag : 0;
-	r = kchan_load(&p, &src, len);
+	r = kchan_load(c, &p, &src, len);
 	if (r)
 		return r;
 	r = kchan_send(c, &p, under, deadline);
@@ -304,7 +304,7 @@ static ssize_t kchan_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	if (len > c->msg_max)
 		return -EMSGSIZE;
 	p.tag = 0;
-	r = kchan_load(&p, &src, len);
+	r = kchan_load(c, &p, &src, len);
 	if (r)
 		return r;
 	r = kchan_send(c, &p, NULL, iocb_deadline(iocb));

@@ -65,6 +65,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
@@ -119,7 +120,9 @@ struct kchan_pkt {
 	struct kchan_files *files;	/* or NULL */
 	u32 len;
 	u32 tag;
-	u8 data[];
+	u32 room;			/* const: what @data has room for */
+	u8 *data;			/* const: behind this, or apart */
+	u8 behind[];
 };
 
 /*
@@ -203,14 +206,14 @@ struct kchan {
 	struct list_head returned;	/* lock: put back, ahead of the ring */
 	u64 sent, dropped;		/* lock */
 	atomic64_t received;
-	u32 seq;			/* lock to write: rises when a call may become ready. Who looks
-					 * twice can't miss 2^32 rises in between */
+	u32 seq;			/* lock to write: rises when a call may become ready */
 	struct kref ref;
 	wait_queue_head_t rx_poll, tx_poll;
 	struct file *file[2];		/* lock; NULL once released */
 	u32 call_refs[2];		/* lock: file references of parked calls */
 	u64 id;
 	struct kchan_user *user;
+	struct kchan_pkt *spare;	/* xchg: the next long message's, or NULL */
 };
 
 /* What is to be done once kchan.lock is dropped. */
@@ -263,6 +266,7 @@ bool kchan_knows(unsigned int cmd);
 
 /* quota.c */
 struct kchan_user *kchan_user_get(void);
+struct kchan_user *kchan_user_near(struct kchan_user *u);
 void kchan_user_put(struct kchan_user *u);
 int kchan_charge(struct kchan_user *u, size_t bytes);
 void kchan_uncharge(struct kchan_user *u, size_t bytes);
@@ -274,10 +278,11 @@ int kchan_charge_files(struct kchan_user *u, unsigned int n);
 void kchan_uncharge_files(struct kchan_user *u, unsigned int n);
 
 /* msg.c */
-int kchan_load(struct kchan_payload *p, const struct kchan_mem *src, size_t len);
+int kchan_load(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *src, size_t len);
 int kchan_store(const struct kchan_payload *p, struct kchan_mem *dst);
 struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p);
 void kchan_pkt_free(struct kchan_pkt *pkt);
+void kchan_pkt_done(struct kchan *c, struct kchan_pkt *pkt);
 void kchan_pkt_uncharge(struct kchan_pkt *pkt);
 
 /* files.c */
@@ -296,6 +301,21 @@ static inline void kchan_drop(struct kchan_payload *p)
 		kchan_pkt_free(p->pkt);
 		p->pkt = NULL;
 	}
+}
+
+/* The same, where another message of @c may follow. */
+static inline void kchan_done(struct kchan *c, struct kchan_payload *p)
+{
+	if (unlikely(p->pkt)) {
+		kchan_pkt_done(c, p->pkt);
+		p->pkt = NULL;
+	}
+}
+
+/* The longest message whose packet is kept for the next one, as a pipe keeps a page. */
+static inline u32 kchan_spare_max(u32 msg_max)
+{
+	return msg_max <= KCHAN_INLINE ? 0 : min_t(u32, msg_max, SZ_4K);
 }
 
 static inline void kchan_link(struct kchan_queue *q, struct kchan_node *n)

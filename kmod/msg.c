@@ -5,6 +5,8 @@
 #include "kchan.h"
 #include "copy.h"
 
+#define APART	1024
+
 static u8 *payload_data(struct kchan_payload *p)
 {
 	return p->pkt ? p->pkt->data : p->data;
@@ -14,7 +16,7 @@ void kchan_pkt_uncharge(struct kchan_pkt *pkt)
 {
 	if (!pkt->user)
 		return;
-	kchan_uncharge(pkt->user, sizeof(*pkt) + pkt->len);
+	kchan_uncharge(pkt->user, sizeof(*pkt) + pkt->room);
 	kchan_user_put(pkt->user);
 	pkt->user = NULL;
 }
@@ -25,33 +27,91 @@ void kchan_pkt_free(struct kchan_pkt *pkt)
 		return;
 	kchan_pkt_uncharge(pkt);
 	kchan_files_free(pkt->files);
-	kvfree(pkt);
+	if (pkt->data != pkt->behind)
+		kvfree(pkt->data);
+	kfree(pkt);
 }
 
-static int pkt_alloc(struct kchan_payload *p, size_t len)
+/*
+ * A packet whose message has gone: the channel keeps one for the next message, which
+ * then needs no allocation, and no memory that has to be cleared first.
+ */
+void kchan_pkt_done(struct kchan *c, struct kchan_pkt *pkt)
 {
-	struct kchan_user *u = kchan_user_get();
+	if (pkt->room > KCHAN_INLINE && pkt->room <= kchan_spare_max(c->msg_max) &&
+	    !READ_ONCE(c->shut)) {
+		kchan_pkt_uncharge(pkt);
+		kchan_files_free(pkt->files);
+		pkt->files = NULL;
+		pkt = xchg(&c->spare, pkt);
+	}
+	kchan_pkt_free(pkt);
+}
+
+/*
+ * Memory comes by powers of two, and may have to be cleared: data that would need
+ * the next one for the sake of what is before it gets an allocation of its own, if
+ * it is long enough for that to cost less.
+ */
+static struct kchan_pkt *pkt_new(size_t len)
+{
+	size_t whole = sizeof(struct kchan_pkt) + len;
+	bool apart = len > APART && (whole > KMALLOC_MAX_CACHE_SIZE ||
+				     roundup_pow_of_two(len) < roundup_pow_of_two(whole));
+	struct kchan_pkt *pkt = kmalloc(apart ? sizeof(*pkt) : whole,
+					GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+
+	if (!pkt)
+		return NULL;
+	pkt->data = apart ? kvmalloc(len, GFP_KERNEL_ACCOUNT | __GFP_NOWARN) : pkt->behind;
+	if (!pkt->data) {
+		kfree(pkt);
+		return NULL;
+	}
+	pkt->user = NULL;
+	pkt->files = NULL;
+	pkt->room = len;
+	return pkt;
+}
+
+/* The packet kept, if it is large enough; if not, the next one will be. */
+static struct kchan_pkt *pkt_spare(struct kchan *c, size_t len)
+{
+	struct kchan_pkt *pkt = READ_ONCE(c->spare) ? xchg(&c->spare, NULL) : NULL;
+
+	if (pkt && pkt->room < len) {
+		kchan_pkt_free(pkt);
+		pkt = NULL;
+	}
+	return pkt;
+}
+
+static int pkt_get(struct kchan *c, struct kchan_payload *p, size_t len)
+{
+	struct kchan_user *u = kchan_user_near(c->user);
 	struct kchan_pkt *pkt;
-	int err = -ENOMEM;
+	int err;
 
 	if (!u)
-		return err;
-	err = kchan_charge(u, sizeof(*pkt) + len);
+		return -ENOMEM;
+	pkt = pkt_spare(c, len);
+	err = kchan_charge(u, sizeof(*pkt) + (pkt ? pkt->room : len));
 	if (err)
-		goto put;
-	err = -ENOMEM;
-	pkt = kvmalloc(struct_size(pkt, data, len), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+		goto free;
+	if (!pkt)
+		pkt = pkt_new(len);
 	if (!pkt)
 		goto uncharge;
 	pkt->user = u;
-	pkt->files = NULL;
 	pkt->len = len;
 	p->pkt = pkt;
 	return 0;
 
 uncharge:
 	kchan_uncharge(u, sizeof(*pkt) + len);
-put:
+	err = -ENOMEM;
+free:
+	kchan_pkt_free(pkt);
 	kchan_user_put(u);
 	return err;
 }
@@ -62,10 +122,11 @@ struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p)
 	struct kchan_pkt *pkt = p->pkt;
 
 	if (!pkt) {
-		pkt = kmalloc(struct_size(pkt, data, p->len), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+		pkt = kmalloc(sizeof(*pkt) + p->len, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+		pkt->data = pkt->behind;
 		pkt->user = NULL;
 		pkt->files = NULL;
-		pkt->len = p->len;
+		pkt->len = pkt->room = p->len;
 		memcpy(pkt->data, p->data, p->len);
 		p->pkt = pkt;
 	}
@@ -74,13 +135,14 @@ struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p)
 }
 
 /* The same where the short way does not do: large, scattered, or with descriptors. */
-static noinline int load_long(struct kchan_payload *p, const struct kchan_mem *src, size_t len)
+static noinline int load_long(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *src,
+			      size_t len)
 {
 	struct kchan_files *files = NULL;
 	int err = 0;
 
 	if (len > KCHAN_INLINE || src->nfds)
-		err = pkt_alloc(p, len);
+		err = pkt_get(c, p, len);
 	if (err)
 		return err;
 	if (src->iter ? copy_from_iter(payload_data(p), len, src->iter) != len :
@@ -98,13 +160,13 @@ static noinline int load_long(struct kchan_payload *p, const struct kchan_mem *s
 }
 
 /* Copy a message in. The caller has checked msg_max and set the tag. */
-int kchan_load(struct kchan_payload *p, const struct kchan_mem *src, size_t len)
+int kchan_load(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *src, size_t len)
 {
 	p->pkt = NULL;
 	p->len = len;
 	if (likely(len <= KCHAN_INLINE && !src->iter && !src->nfds))
 		return copy_short_in(p->data, src->buf, len) ? 0 : -EFAULT;
-	return load_long(p, src, len);
+	return load_long(c, p, src, len);
 }
 
 static int store_files(const struct kchan_files *f, struct kchan_mem *dst)

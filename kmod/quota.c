@@ -52,6 +52,15 @@ struct kchan_user *kchan_user_get(void)
 	return u;
 }
 
+/* The caller's, which is likely to be @u. */
+struct kchan_user *kchan_user_near(struct kchan_user *u)
+{
+	if (!uid_eq(u->uid, current_uid()))
+		return kchan_user_get();
+	refcount_inc(&u->ref);
+	return u;
+}
+
 void kchan_user_put(struct kchan_user *u)
 {
 	if (!refcount_dec_and_lock(&u->ref, &user_lock))

@@ -90,7 +90,7 @@ static long try_send(struct issue *is, struct kchan *c, struct kchan_payload *p)
 	if (r)
 		return r;
 	p->tag = 0;
-	return kchan_load(p, &src, is->x.len);
+	return kchan_load(c, p, &src, is->x.len);
 }
 
 /* A transfer in the call itself, until @deadline. */

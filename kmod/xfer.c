@@ -152,7 +152,7 @@ long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, 
 		return 0;
 	}
 	r = send_slow(c, p, under, deadline);
-	kchan_drop(p);
+	kchan_done(c, p);
 	return r;
 }
 
@@ -317,10 +317,15 @@ static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room
 
 	in.tag = 0;
 	in.pkt = NULL;
-	if (deadline == KCHAN_FOREVER && !c->len && !c->sendq.n && !c->shut)
+	if (just_message(c, room)) {		/* a long one */
+		pop_ring(c, &in);
+		received(c, 1);
+		r = in.len;
+	} else if (deadline == KCHAN_FOREVER && !c->len && !c->sendq.n && !c->shut) {
 		r = await(c, room, &in);
-	else
+	} else {
 		r = recv_slow(c, room, 0, &in, NULL, deadline);
+	}
 	if (r < 0)
 		return r;
 	if (likely(!in.pkt && copy_short_out(buf, in.data, in.len) &&

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* Channels: send, receive, order, capacity, drops, shut, ends, info. */
 #include "util.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 /* G-CH-01, 02, 05, G-CL-01: what any capacity does when empty, full and shut */
 TEST(every_capacity_waits_drains_and_ends)
@@ -139,6 +139,61 @@ TEST(sizes_from_empty_to_the_limit)
 		EXPECT_EQ(100, chan_recv(e[0], out, 100, -1, CHAN_NOW));
 		close2(e);
 	}
+}
+
+/*
+ * The memory of a long message may serve the next one, longer or shorter, from whoever:
+ * each comes out as it went in, and those that could not be sent, received or that were
+ * dropped leave nothing behind.
+ */
+static void long_and_short(struct __test_metadata *_metadata, unsigned capacity, unsigned flags)
+{
+	static const size_t sizes[] = { 4096, 129, 3000, 8, 4095, 200, 0, 4097, 131, 9000, 4096, 128, 130 };
+	static unsigned char in[9000], out[9000];
+	unsigned seed = capacity + flags, sent = 0, received = 0;
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, sizeof(in), capacity, flags));
+	for (int n = 0; n < 3000; n++) {
+		size_t size = sizes[rand_r(&seed) % 13];
+		long r;
+
+		memset(in, n, size);
+		memcpy(in, &size, size < sizeof(size) ? size : sizeof(size));
+		r = chan_send(e[1], in, size, -1, CHAN_NOW);
+		ASSERT_TRUE(r >= 0 || r == -EAGAIN);
+		sent += r >= 0;
+		if (rand_r(&seed) % 8 == 0)
+			ASSERT_EQ(-EFAULT, chan_send(e[1], (char *)8, 500, -1, CHAN_NOW));
+		if (rand_r(&seed) % 3 == 0)
+			continue;
+		size = info_of(e[0]).next_len;
+		if (size > 8) {
+			ASSERT_EQ(-EMSGSIZE, chan_recv(e[0], out, size - 1, -1, CHAN_NOW));
+			ASSERT_EQ(-EFAULT, chan_recv(e[0], (char *)8, size, -1, CHAN_NOW));
+		}
+		r = chan_recv(e[0], out, sizeof(out), -1, CHAN_NOW);
+		ASSERT_TRUE(r == -EAGAIN || r == (long)size);
+		if (r < 0)
+			continue;
+		received++;
+		if (size < sizeof(size))
+			continue;
+		ASSERT_EQ(0, memcmp(out, &size, sizeof(size)));
+		for (size_t i = sizeof(size) + 1; i < size; i++)
+			ASSERT_EQ(out[sizeof(size)], out[i]);
+	}
+	ASSERT_EQ(sent, received + info_of(e[0]).dropped + info_of(e[0]).len);
+	EXPECT_LT(500, received);
+	close2(e);
+}
+
+TEST(long_messages_after_one_another)
+{
+	long_and_short(_metadata, 1, 0);
+	long_and_short(_metadata, 4, 0);
+	long_and_short(_metadata, 3, CHAN_DROP_OLD);
+	long_and_short(_metadata, 3, CHAN_DROP_NEW);
 }
 
 TEST(make_refuses_what_is_impossible)

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "quota.h"
-#include "kselftest_harness.h"
+#include "harness.h"
 
 #define USER	4321
 #define BIG	60000
@@ -208,6 +208,30 @@ TEST_F(limits, bytes_of_a_user)
 	ASSERT_EQ(0, chan_make(e, BIG, 100, 0));		/* exempt, but counted */
 	ASSERT_EQ(0, param_set("max_user_bytes", 1 << 30));
 	EXPECT_LE(before + 100 * BIG, bytes_in_use());
+	close2(e);
+	EXPECT_EQ(before, bytes_in_use());
+}
+
+/* A long message's memory stays for the next one, on the maker's account from the start. */
+TEST_F(limits, memory_kept_for_the_next_message_is_the_maker_s)
+{
+	enum { LONG = 3000 };
+	long before = bytes_in_use(), full;
+	static char msg[LONG];
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, LONG, 1, 0));
+	full = bytes_in_use();
+	EXPECT_LE(before + 2 * LONG, full);
+	EXPECT_GE(before + 3 * LONG, full);
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, chan_send(e[1], msg, LONG - i, -1, CHAN_NOW));
+		EXPECT_EQ(full, bytes_in_use());
+		EXPECT_EQ(-EAGAIN, chan_send(e[1], msg, LONG, -1, CHAN_NOW));
+		EXPECT_EQ(full, bytes_in_use());
+		ASSERT_EQ(LONG - i, chan_recv(e[0], msg, LONG, -1, CHAN_NOW));
+		EXPECT_EQ(full, bytes_in_use());
+	}
 	close2(e);
 	EXPECT_EQ(before, bytes_in_use());
 }
