@@ -141,6 +141,12 @@ static int error_of(const struct kgroup_cause *end)
 	return end->by_deadline ? -ETIMEDOUT : -ECANCELED;
 }
 
+/* What a join of an ended group gets. The numbers that restart a system call are no errors here. */
+static int join_error(const struct kgroup_cause *end)
+{
+	return end->err >= ERESTARTSYS && end->err <= ERESTART_RESTARTBLOCK ? -ECANCELED : -end->err;
+}
+
 int kgroup_error(struct kgroup *g)
 {
 	const struct kgroup_cause *end = smp_load_acquire(&g->end);
@@ -196,7 +202,7 @@ static void mark(struct kgroup *g, const struct kgroup_cause *end)
 	smp_store_release(&g->end, end);	/* pairs with kgroup_error() */
 	spin_unlock(&g->lock);
 	complete_queue(g, &g->under, KCHAN_ABORTED, error_of(end));
-	complete_queue(g, &g->joiners, KCHAN_ABORTED, -end->err);
+	complete_queue(g, &g->joiners, KCHAN_ABORTED, join_error(end));
 	kchan_tell_all(&g->poll, EPOLLIN | EPOLLRDNORM);
 }
 
@@ -281,7 +287,7 @@ static void link_or_end(struct kgroup *g)
 		WRITE_ONCE(p->nr_children, p->nr_children + 1);
 	}
 	if (kgroup_expired(g)) {
-		end_for(g, ETIMEDOUT, "", true);
+		expire_locked(g);
 	} else if (g->deadline != (p ? p->deadline : KTIME_MAX)) {
 		g->armed = true;
 		kgroup_get(g);
@@ -323,16 +329,15 @@ static void count_out(struct kgroup *g, int err)
 		if (!g->first_err)
 			g->first_err = err;
 	}
+	if (g->members == 1)	/* now there is none, though a joiner may follow at once */
+		list_splice_init(&g->idlers, &released);
 	release_place(g, &wk);
 	none = !g->members;
-	if (none)
-		list_splice_init(&g->idlers, &released);
 	spin_unlock(&g->lock);
 	kchan_wake_all(&wk);
-	if (!none)
-		return;
 	complete_queue(g, &released, KCHAN_DONE, 0);
-	kchan_tell_all(&g->poll, EPOLLOUT | EPOLLWRNORM);
+	if (none)
+		kchan_tell_all(&g->poll, EPOLLOUT | EPOLLWRNORM);
 }
 
 /* @unjoin: as if it had never been one. */
@@ -449,7 +454,7 @@ static int wait_in(struct kgroup *g, struct list_head *q, int (*ready)(struct kg
 static int take_place(struct kgroup *g)
 {
 	if (g->end)
-		return -g->end->err;
+		return join_error(g->end);
 	if (g->limit && g->members >= g->limit)
 		return KCHAN_WAIT;
 	g->members++;
@@ -467,7 +472,7 @@ int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s
 	if (kgroup_expired(g))
 		expire_locked(g);	/* its timer may be late */
 	if (g->end)
-		r = -g->end->err;
+		r = join_error(g->end);
 	else if (fatal_signal_pending(current))
 		r = -EINTR;
 	else

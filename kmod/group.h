@@ -19,7 +19,7 @@
  * Members: a member is a child that its parent counts. A place that becomes free
  * goes at once to the first joiner that still waits (its state decides, under its
  * waiter's lock, against its cancellation), so the count falls only when nobody
- * waits for the place. A member leaves once, under the tree's lock: it ends, then
+ * waits for the place; who waits until no member is left is released all the same. A member leaves once, under the tree's lock: it ends, then
  * its parent may end because of it, then its parent counts it out and releases
  * who waited for that. Therefore whoever was released sees the group ended.
  *
@@ -29,9 +29,9 @@
  *   join races with end:    the joiner links itself under tree->lock and looks at
  *                           end there; if it is set, the place goes back.
  *   leave with last close:  both leave under tree->lock; the second finds left.
- *   wait with new members:  when the count reaches 0 the waiters are taken off the
- *                           list in the same hold of kgroup.lock; who joins after
- *                           is too late to stop them.
+ *   wait with new members:  when the last member leaves the waiters are taken off
+ *                           the list in the same hold of kgroup.lock, before its
+ *                           place goes on; who joins then is too late to stop them.
  *   end with attach:        a call attaches under kgroup.lock and looks at end
  *                           there, so the walk that marked it has seen the call or
  *                           the call sees the mark.

@@ -684,4 +684,25 @@ TEST(a_cause_is_never_seen_half_set)
 	}
 }
 
+/* The cause is that of the group whose deadline it is, whoever notices that it has passed. */
+TEST(a_child_has_no_other_cause_than_the_parent_whose_deadline_it_has)
+{
+	for (int n = 0; n < quick(2000, 300); n++) {
+		int64_t at = chan_after(200000);
+		int p = chan_group(-1, at, 0, 0), c, w;
+
+		while (chan_after(0) < at - 20000 + n % 40 * 1000)
+			;
+		c = chan_group(p, CHAN_FOREVER, 0, 0);
+		w = chan_watch(p);
+		chan_cancel(p, EIO, "early");
+		ASSERT_EQ(CHAN_ENDED, ginfo(c).state);
+		ASSERT_EQ(ginfo(w).err, ginfo(c).err);
+		ASSERT_STREQ(ginfo(w).why, ginfo(c).why);
+		close(c);
+		close(w);
+		close(p);
+	}
+}
+
 TEST_HARNESS_MAIN

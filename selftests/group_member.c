@@ -265,6 +265,20 @@ TEST(an_ended_group_gives_its_error_to_who_would_join)
 
 /* ---- waiting ---- */
 
+/* The kernel's numbers for a system call to be restarted can't be answers. */
+TEST(any_error_may_end_a_group)
+{
+	for (int err = 1; err < 4096; err += err > 440 && err < 540 ? 1 : 61) {
+		int g = root(), r;
+
+		ASSERT_EQ(0, chan_cancel(g, err, NULL));
+		r = chan_join(g, -1, CHAN_FOREVER);
+		EXPECT_EQ(err >= 512 && err <= 516 ? -ECANCELED : -err, r);
+		EXPECT_EQ(err, ginfo(g).err);
+		close(g);
+	}
+}
+
 struct waiting {
 	int g, under, first;
 	int64_t deadline;
@@ -333,6 +347,31 @@ TEST(a_wait_is_released_though_others_join_at_once)
 		close2((int[]){ m, k });
 		close(w.g);
 	}
+}
+
+/* ... even if a joiner that waits takes the last place in the same instant */
+TEST(a_wait_is_released_though_a_waiting_joiner_follows)
+{
+	int g = chan_group(-1, CHAN_FOREVER, 0, 1), m = chan_join(g, -1, CHAN_NOW), first = 7;
+	struct waiting w = { .g = g, .under = -1, .deadline = SOON }, j = w;
+	struct party p[2];
+
+	ASSERT_LE(0, m);
+	j.join = true;
+	ASSERT_TRUE(party_start(&p[0], false, do_wait, &w));
+	ASSERT_TRUE(party_start(&p[1], false, do_wait, &j));
+	ASSERT_TRUE(asleep(&p[0].tid) && asleep(&p[1].tid));
+	ASSERT_EQ(0, chan_leave(m, EIO, NULL));
+	ASSERT_EQ(0, party_end(&p[0]));
+	EXPECT_EQ(0, w.ret);
+	EXPECT_EQ(EIO, w.first);
+	ASSERT_EQ(0, party_end(&p[1]));
+	ASSERT_LE(0, j.ret);
+	EXPECT_EQ(1, ginfo(g).members);
+	/* who comes now waits for that one */
+	EXPECT_EQ(-EAGAIN, chan_wait(g, &first, -1, CHAN_NOW));
+	close2((int[]){ m, j.ret });
+	close(g);
 }
 
 /* ---- limits ---- */

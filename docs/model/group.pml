@@ -70,9 +70,9 @@ inline count_out(err)
 {
 	atomic {
 		if :: err -> failed++ :: else fi;
-		release_place();
+		if :: BUG == 8 -> release_place() :: else fi;
 		if
-		:: members == 0 ->
+		:: members == (BUG == 8 -> 0 : 1) ->
 			none_seen = true;
 			if
 			:: idler && BUG != 6 -> idler = false;
@@ -80,7 +80,9 @@ inline count_out(err)
 			:: else
 			fi
 		:: else
-		fi
+		fi;
+		if :: BUG != 8 -> release_place() :: else fi;
+		assert(!idler || members > 1 || BUG == 6)
 	}
 }
 
