@@ -75,6 +75,8 @@ static noinline u32 send_chunk(struct batch *b, u32 i, u32 n)
 		    !copy_short_in(s.words[k], (void __force __user *)m->buf, m->len))
 			break;
 	}
+	if (b->under && kgroup_error(b->under))
+		return 0;		/* it ended while they were copied in */
 	n = k;
 	spin_lock(&c->lock);
 	for (; moved < n && just_room(c); moved++) {
@@ -114,7 +116,7 @@ static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
 	struct kchan *c = b->c;
 	u32 k, taken = 0;
 
-	if (!copy_msgs_in(s.m, um, n))
+	if (!copy_msgs_in(s.m, um, n) || (b->under && kgroup_error(b->under)))
 		return 0;
 	spin_lock(&c->lock);
 	for (; taken < n; taken++) {
@@ -131,10 +133,9 @@ static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
 	}
 	received(c, taken);
 	for (k = 0; k < taken; k++)
-		if (!copy_short_out((void __force __user *)s.m[k].buf, s.words[k], s.len[k]))
+		if (!copy_short_out((void __force __user *)s.m[k].buf, s.words[k], s.len[k]) ||
+		    unlikely(fatal_signal_pending(current)))
 			break;
-	if (unlikely(fatal_signal_pending(current)))
-		k = 0;			/* nobody would see them */
 	atomic64_add(k, &c->received);
 	if (unlikely(k < taken))
 		untake(c, &s, k, taken);
@@ -148,7 +149,7 @@ static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
 
 static u32 run_chunk(struct batch *b, int side, u32 i, u32 n)
 {
-	if (b->compat || b->tag || BITS_PER_LONG == 32 || (b->under && kgroup_error(b->under)))
+	if (b->compat || b->tag || BITS_PER_LONG == 32)
 		return 0;
 	n = min_t(u32, n, CHUNK);
 	return side == KCHAN_SIDE_TX ? send_chunk(b, i, n) : recv_chunk(b, i, n);

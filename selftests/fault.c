@@ -351,9 +351,9 @@ static void *watch_trap(void *arg)
 	return NULL;
 }
 
-static void victim_start(struct victim *v, bool send, int form, int fd, size_t len)
+/* True in the child, where the trap is set. */
+static bool victim_fork(struct victim *v, struct watcher *w)
 {
-	struct watcher w;
 	pthread_t t;
 	int p[2];
 
@@ -363,17 +363,40 @@ static void victim_start(struct victim *v, bool send, int form, int fd, size_t l
 	if (v->pid) {
 		close(p[1]);
 		v->told = p[0];
-		return;
+		return false;
 	}
 	alarm(60);
-	w.tell = p[1];
-	if (!trap_set(&w.t) || pthread_create(&t, NULL, watch_trap, &w))
+	w->tell = p[1];
+	if (!trap_set(&w->t) || pthread_create(&t, NULL, watch_trap, w))
 		_exit(1);
+	return true;
+}
+
+static void victim_start(struct victim *v, bool send, int form, int fd, size_t len)
+{
+	struct watcher w;
+
+	if (!victim_fork(v, &w))
+		return;
 	if (send)
 		send_as(form, fd, w.t.page, len);
 	else
 		recv_as(form, fd, w.t.page, len);
 	_exit(3);	/* it can't have come back */
+}
+
+/* Receives four messages in one call: @n into @stored, the next into the trap. */
+static void victim_batch(struct victim *v, int rx, char *stored, int n)
+{
+	struct chan_msg m[4];
+	struct watcher w;
+
+	if (!victim_fork(v, &w))
+		return;
+	for (int i = 0; i < 4; i++)
+		m[i] = (struct chan_msg){ .buf = i == n ? w.t.page : stored + 8 * i, .len = 8 };
+	chan_recvm(rx, m, 4, -1, SOON);
+	_exit(3);
 }
 
 static bool victim_stuck(struct victim *v)
@@ -538,6 +561,77 @@ TEST(killed_in_a_send_fault_has_sent_nothing)
 		EXPECT_EQ(EOWNERDEAD, in.send_err);
 		close(e[0]);
 	}
+}
+
+/* Of a batch, what was stored before the kill has been received: nobody gets it again. */
+TEST(killed_in_a_batch_it_has_received_what_was_stored)
+{
+	static char msg[8];
+	char *stored = shared(PAGE);
+
+	if (!have_traps())
+		SKIP(return, "no userfaultfd here: %s", strerror(errno));
+	for (int n = 0; n < 3; n++) {
+		struct victim k;
+		int e[2];
+
+		ASSERT_EQ(0, chan_make(e, 8, 4, 0));
+		for (msg[0] = 0; msg[0] < 4; msg[0]++)
+			ASSERT_EQ(0, chan_send(e[1], msg, 8, -1, CHAN_NOW));
+		victim_batch(&k, e[0], stored, n);
+		ASSERT_TRUE(victim_stuck(&k));
+		ASSERT_TRUE(victim_kill(&k));
+		EXPECT_EQ(n, info_of(e[0]).received);
+		EXPECT_EQ(4 - n, info_of(e[0]).len);
+		for (int i = 0; i < n; i++)
+			EXPECT_EQ(i, stored[8 * i]);
+		for (int i = n; i < 4; i++) {
+			ASSERT_EQ(8, chan_recv(e[0], msg, 8, -1, CHAN_NOW));
+			EXPECT_EQ(i, msg[0]);
+		}
+		close2(e);
+	}
+	munmap(stored, PAGE);
+}
+
+struct batch_job { int tx, under, ret; struct chan_msg m[3]; };
+
+static void *batch_under(void *arg)
+{
+	struct batch_job *b = arg;
+
+	b->ret = chan_sendm(b->tx, b->m, 3, b->under, CHAN_NOW);
+	return NULL;
+}
+
+/* The payload is copied in first, then the group is looked at: in a batch, too. */
+TEST(a_group_that_ends_while_a_batch_is_copied_in_stops_it)
+{
+	static char content[PAGE], ok[8];
+	struct trap t;
+
+	TRAP(&t);
+	for (int at = 0; at < 3; at++) {
+		struct batch_job b = { .under = chan_group(-1, CHAN_FOREVER, 0, 0) };
+		pthread_t th;
+		int e[2];
+
+		ASSERT_EQ(0, chan_make(e, 8, 4, 0));
+		b.tx = e[1];
+		for (int i = 0; i < 3; i++)
+			b.m[i] = (struct chan_msg){ .buf = i == at ? t.page : ok, .len = 8 };
+		pthread_create(&th, NULL, batch_under, &b);
+		ASSERT_TRUE(trapped(&t));
+		ASSERT_EQ(0, chan_cancel(b.under, EIO, NULL));
+		ASSERT_TRUE(trap_free(&t, content));
+		pthread_join(th, NULL);
+		EXPECT_EQ(-ECANCELED, b.ret);
+		EXPECT_EQ(0, info_of(e[0]).sent);
+		trap_again(&t);
+		close2(e);
+		close(b.under);
+	}
+	trap_end(&t);
 }
 
 TEST_HARNESS_MAIN
