@@ -90,24 +90,26 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 	return KCHAN_WAIT;
 }
 
+/*
+ * The buffer is full. What was put back is not dropped, so what is oldest in the ring
+ * is; if the ring has room, only such messages make the buffer full, and nothing goes.
+ */
 static int drop_one(struct kchan *c, struct kchan_payload *p, struct kchan_wake *wk)
 {
 	struct kchan_payload old kchan_uninitialized;
 
+	if (c->flags & KCHAN_DROP_OLD && c->ring_len < c->capacity) {
+		push(c, p);
+		return 0;
+	}
 	c->dropped++;
 	if (c->flags & KCHAN_DROP_NEW) {
 		c->sent++;
 		return 1;
 	}
 	old.tag = 0;
-	pop(c, &old);
-	wk->drop[0] = old.pkt;
-	if (c->ring_len == c->capacity) {	/* it was one put back */
-		old.tag = 0;
-		pop_ring(c, &old);
-		c->dropped++;
-		wk->drop[1] = old.pkt;
-	}
+	pop_ring(c, &old);
+	wk->drop = old.pkt;
 	push(c, p);
 	return 1;
 }
@@ -462,9 +464,11 @@ static u64 count_refs(struct kchan *c, int side, int own)
 
 	if (!c->file[side])
 		return 0;
-	refs = file_count(c->file[side]) - c->call_refs[side];
+	refs = file_count(c->file[side]);
 	if (side == own)
 		refs -= kchan_shared_fds();
+	if (refs > 0)		/* a call may be all that keeps it open */
+		refs = max(refs - (long)c->call_refs[side], 1L);
 	return max(refs, 0L);
 }
 

@@ -221,7 +221,7 @@ struct kchan_wake {
 	unsigned int n;			/* of task and async together */
 	unsigned int tasks;
 	bool drained;			/* a shut channel's last message went */
-	struct kchan_pkt *drop[2];
+	struct kchan_pkt *drop;
 	struct kchan_waiter *async;
 	struct task_struct *task[KCHAN_WAKES];
 };
@@ -231,7 +231,7 @@ static inline void kchan_wake_init(struct kchan_wake *wk)
 	wk->n = 0;
 	wk->tasks = 0;
 	wk->drained = false;
-	wk->drop[0] = wk->drop[1] = NULL;
+	wk->drop = NULL;
 	wk->async = NULL;
 }
 

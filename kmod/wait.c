@@ -163,9 +163,8 @@ void kchan_wake_all(struct kchan_wake *wk)
 void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
 {
 	kchan_wake_all(wk);
-	kchan_pkt_free(wk->drop[0]);
-	kchan_pkt_free(wk->drop[1]);
-	wk->drop[0] = wk->drop[1] = NULL;
+	kchan_pkt_free(wk->drop);
+	wk->drop = NULL;
 	if (unlikely(wk->drained))
 		kchan_tell_all(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
 	else if (in && wq_has_sleeper(&c->rx_poll))

@@ -54,4 +54,33 @@ TEST(drop_old_keeps_the_newest_whatever_comes_back)
 		}
 }
 
+/* A message that came back is not dropped: what is buffered behind it is. */
+TEST(drop_old_drops_nothing_that_came_back)
+{
+	int sizes[] = { 4, 200 };
+
+	for (int s = 0; s < 2; s++) {
+		char msg[200] = {};
+		int e[2];
+
+		ASSERT_EQ(0, chan_make(e, 200, 1, CHAN_DROP_OLD));
+		ASSERT_EQ(0, chan_send(e[1], msg, sizes[s], -1, CHAN_NOW));
+		ASSERT_EQ(-EFAULT, chan_recv(e[0], (char *)8, 200, -1, CHAN_NOW));
+		msg[0] = 1;	/* the one that came back is all there is: nothing to drop */
+		EXPECT_EQ(0, chan_send(e[1], msg, sizes[s], -1, CHAN_NOW));
+		EXPECT_EQ(2, info_of(e[0]).len);
+		for (msg[0] = 2; msg[0] < 5; msg[0]++) {
+			EXPECT_EQ(1, chan_send(e[1], msg, sizes[s], -1, CHAN_NOW));
+			EXPECT_EQ(2, info_of(e[0]).len);
+		}
+		EXPECT_EQ(3, info_of(e[0]).dropped);
+		ASSERT_EQ(sizes[s], chan_recv(e[0], msg, 200, -1, CHAN_NOW));
+		EXPECT_EQ(0, msg[0]);
+		ASSERT_EQ(sizes[s], chan_recv(e[0], msg, 200, -1, CHAN_NOW));
+		EXPECT_EQ(4, msg[0]);
+		EXPECT_EQ(-EAGAIN, chan_recv(e[0], msg, 200, -1, CHAN_NOW));
+		close2(e);
+	}
+}
+
 TEST_HARNESS_MAIN

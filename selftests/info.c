@@ -198,6 +198,26 @@ static int select_both(void *arg)
 	return 0;
 }
 
+/* ... but for a call that is all that keeps its end open */
+TEST(an_end_that_only_a_call_keeps_open_has_one_reference)
+{
+	struct op o = { .val = -1 };
+	int e[2], v = 3;
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	o.fd = e[0];
+	pthread_create(&o.t, NULL, op_recv, &o);
+	ASSERT_TRUE(parked(e[1], 0, 1));
+	EXPECT_EQ(1, info_of(e[1]).receivers);
+	close(e[0]);
+	EXPECT_EQ(1, info_of(e[1]).receivers);
+	ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, SOON));
+	pthread_join(o.t, NULL);
+	EXPECT_EQ(3, o.val);
+	EXPECT_EQ(0, info_of(e[1]).receivers);
+	close(e[1]);
+}
+
 TEST_F(info, each_waiting_case_of_a_select_is_counted)
 {
 	struct op *o = shared(sizeof(*o));
