@@ -222,6 +222,7 @@ static struct kchan_armed *armed_new(const struct kchan_arm *arm, bool compat)
 		return ERR_PTR(-ENOMEM);
 	}
 	a->s.no_poll = true;
+	a->s.armed = true;
 	a->s.w.task = NULL;
 	a->s.w.done = armed_done;
 	refcount_set(&a->s.w.ref, 1);

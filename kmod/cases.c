@@ -161,7 +161,7 @@ int sel_load(struct sel *s)
 	for (i = 0; i < s->n; i++) {
 		err = sel_get_case(s, i, &k);
 		/* res can be stored, or nothing happens at all */
-		if (err || sel_put_res(s, i, k.msg.res))
+		if (err || (!s->armed && sel_put_res(s, i, k.msg.res)))
 			return -EFAULT;
 		if (k.op < KCHAN_SEND || k.op > (s->no_poll ? KCHAN_RECV : KCHAN_POLL))
 			return -EINVAL;

@@ -256,6 +256,28 @@ TEST(nested_epolls_and_sockets_hold_it)
 	close2(e);
 }
 
+/* Nothing is written to the cases: they may be constant. */
+TEST(constant_cases_can_be_armed)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+	struct chan_case *k = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				   -1, 0), got;
+	int e[2], a, v = 5, w = 0;
+
+	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
+	*k = recv_case(e[0], NULL, sizeof(w));
+	ASSERT_EQ(0, mprotect(k, page, PROT_READ));
+	a = chan_arm(k, 1, 0);
+	ASSERT_LE(0, a);
+	ASSERT_EQ(0, chan_send(e[1], &v, sizeof(v), -1, CHAN_NOW));
+	got = recv_case(e[0], &w, sizeof(w));
+	ASSERT_EQ(0, chan_fired(a, &got, 1));
+	EXPECT_EQ(5, w);
+	close(a);
+	close2(e);
+	munmap(k, page);
+}
+
 TEST(bad_arms_make_nothing)
 {
 	int e[2], p[2], dups, low;
