@@ -567,4 +567,31 @@ TEST_F(abi, the_depth_limit_is_a_parameter)
 	close2((int[]){ g, c });
 }
 
+/* An epoll descriptor answers EINVAL to what it does not know; the library tells it apart. */
+TEST(what_is_no_group_is_told_from_what_is_wrong)
+{
+	int ep = epoll_create1(EPOLL_CLOEXEC), g = chan_group(-1, CHAN_FOREVER, 0, 0), m;
+
+	EXPECT_EQ(-ENOTTY, chan_group(ep, CHAN_FOREVER, 0, 0));
+	EXPECT_EQ(-ENOTTY, chan_watch(ep));
+	EXPECT_EQ(-ENOTTY, chan_join(ep, -1, CHAN_NOW));
+	EXPECT_EQ(-ENOTTY, chan_leave(ep, 0, NULL));
+	EXPECT_EQ(-ENOTTY, chan_cancel(ep, 0, NULL));
+	EXPECT_EQ(-ENOTTY, chan_wait(ep, NULL, -1, CHAN_NOW));
+	EXPECT_EQ(-ENOTTY, chan_send(ep, "x", 1, -1, CHAN_NOW));
+	EXPECT_EQ(-ENOTTY, chan_shut(ep, 0));
+	EXPECT_EQ(-ENOTTY, chan_select(NULL, 0, 0, ep, CHAN_NOW));
+	EXPECT_EQ(-EINVAL, chan_group(g, CHAN_FOREVER, 1 << 20, 0));
+	EXPECT_EQ(-EINVAL, chan_group(-1, CHAN_FOREVER, 1 << 20, 0));
+	EXPECT_EQ(-EINVAL, chan_leave(g, 0, NULL));
+	EXPECT_EQ(-EINVAL, chan_cancel(g, 4096, NULL));
+	m = chan_join(g, -1, CHAN_NOW);
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(0, chan_leave(m, 0, NULL));
+	EXPECT_EQ(-EINVAL, chan_leave(m, 0, NULL));
+	close(m);
+	close(g);
+	close(ep);
+}
+
 TEST_HARNESS_MAIN

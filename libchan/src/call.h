@@ -24,6 +24,20 @@ static __attribute__((noinline, cold, unused)) int fail(int err)
 }
 
 /*
+ * Some files answer EINVAL to a request that they don't know, an epoll one for instance:
+ * only what knows another of ours, without side effects, knows this one.
+ */
+static __attribute__((noinline, cold, unused)) int refused(int fd, int err)
+{
+	struct kchan_features f;
+	struct kchan_out out = { .addr = (uintptr_t)&f, .size = sizeof(f) };
+
+	if (err == EINVAL && ioctl(fd, KCHAN_IOC_FEATURES, &out) < 0)
+		err = ENOTTY;
+	return fail(err);
+}
+
+/*
  * Without a trip through the C library where it can be avoided. A race detector must
  * see the call: it runs signal handlers when the C library's calls return.
  */
@@ -38,11 +52,11 @@ static inline int call(int fd, unsigned long req, const void *arg)
 		__asm__ volatile("syscall" : "=a"(ret)
 				 : "0"(SYS_ioctl), "D"((long)fd), "S"(req), "d"(arg)
 				 : "rcx", "r11", "memory");
-		return __builtin_expect(ret < 0, 0) ? fail(-ret) : ret;
+		return __builtin_expect(ret < 0, 0) ? refused(fd, -ret) : ret;
 	}
 #endif
 	r = ioctl(fd, req, arg);
-	return r < 0 ? -errno : r;
+	return r < 0 ? refused(fd, errno) : r;
 }
 
 /*
