@@ -5,8 +5,8 @@
  *
  * @x and @s are where the arguments go: they, and all they name, must stay as they
  * are until the command has completed. The completion's res is what the call would
- * have returned. A cancelled command completes with -ECANCELED (-EINTR on kernels
- * without KCHAN_FEAT_URING_PARK).
+ * have returned. A command that ends with its group, ring or task completes with
+ * -ECANCELED (-EINTR where a worker waited, on kernels without KCHAN_FEAT_URING_PARK).
  */
 #ifndef LIBCHAN_URING_H
 #define LIBCHAN_URING_H

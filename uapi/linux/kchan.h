@@ -260,7 +260,7 @@ struct kchan_group_make {
  * KCHAN_IOC_WAIT, on a group or watch: wait until it has no member, return 0.
  * @deadline, @under: as in struct kchan_xfer
  * @flags:     0
- * @first_err: out (KCHAN_IOC_WAIT): error of the first member that failed, or 0
+ * @first_err: 0 in; out (KCHAN_IOC_WAIT): error of the first member that failed, or 0
  */
 struct kchan_group_wait {
 	__s64 deadline;
@@ -327,7 +327,7 @@ struct kchan_out {
 
 /* struct kchan_features.features */
 #define KCHAN_FEAT_URING	(1U << 0)	/* commands of io_uring */
-/* they wait without a worker, and can be cancelled */
+/* they wait without a worker, and end with their ring or their task */
 #define KCHAN_FEAT_URING_PARK	(1U << 1)
 
 /* KCHAN_IOC_FEATURES on any kchan descriptor, through struct kchan_out. */
