@@ -2,14 +2,15 @@
 /*
  * Commands of io_uring: send, receive and select. What is ready is done at once.
  * Else, on kernels where a command can be cancelled, it is parked as a select of
- * one case or more, and -EIOCBQUEUED is answered; on others a worker of io_uring
- * waits in the call itself.
+ * one case or more, and -EIOCBQUEUED is answered; on others, and if it was given to
+ * one at once (IOSQE_ASYNC), a worker of io_uring waits in the call itself: there
+ * io_uring can cancel it.
  *
  * A parked command ends once: by a peer, its group, its deadline or a cancel,
  * whoever makes its waiter DONE or ABORTED. A cancel, which holds the ring's lock,
  * finishes it there; all others ask for the submitter's task, since only that can
  * reach the memory. The submitter parks commands with the ring's lock held, so no
- * cancel meets one half parked; what a worker is given goes to the submitter first.
+ * cancel meets one half parked.
  *
  * References (waiter.ref): the command, the timer or its work, a wake-up under way.
  */
@@ -112,6 +113,15 @@ static long transfer(struct issue *is, s64 deadline)
 	return kchan_recv(c, min_t(u64, is->x.len, INT_MAX), &dst, NULL, is->under, deadline);
 }
 
+/* Any command, in the call itself. */
+static long run(struct issue *is, s64 deadline)
+{
+	if (is->nr != _IOC_NR(KCHAN_IOC_SELECT))
+		return transfer(is, deadline);
+	is->sel.deadline = deadline;
+	return kchan_select_args(&is->sel, is->under, true, true, kchan_uring_compat(is->flags));
+}
+
 #ifdef KCHAN_HAVE_URING_CANCEL
 
 /* A parked command. */
@@ -205,15 +215,6 @@ static void late_work(struct work_struct *work)
 	if (kchan_abort(&op->s.w, -ETIMEDOUT))
 		io_uring_cmd_complete_in_task(op->cmd, finish_in_task);
 	op_put(op);
-}
-
-static int cancel(struct io_uring_cmd *cmd, unsigned int issue_flags)
-{
-	struct kchan_op *op = *pdu_of(cmd);
-
-	if (kchan_abort(&op->s.w, -ECANCELED))
-		finish(op, issue_flags, true);
-	return 0;
 }
 
 /* The transfer of @is as a select of one case. */
@@ -334,30 +335,24 @@ static long wait_for(struct issue *is)
 {
 	long r;
 
+	if (is->flags & IO_URING_F_UNLOCKED)	/* a worker */
+		return run(is, is->deadline);
 	if (is->nr == _IOC_NR(KCHAN_IOC_SELECT))
 		return start(is);
 	r = transfer(is, KCHAN_NOW);
 	return r == -EAGAIN && is->deadline != KCHAN_NOW ? start(is) : r;
 }
 
-static void reissue(struct io_uring_cmd *cmd, unsigned int issue_flags)
+/* True: @cmd was parked, and has been cancelled or will end otherwise. */
+static bool cancelled(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
-	int r = kchan_uring_dead(issue_flags) ? -ECANCELED : kchan_uring_cmd(cmd, issue_flags);
+	struct kchan_op *op;
 
-	if (r != -EIOCBQUEUED)
-		io_uring_cmd_done(cmd, r, 0, issue_flags);
-}
-
-/* True: @cmd is dealt with. */
-static bool detour(struct io_uring_cmd *cmd, unsigned int issue_flags)
-{
-	if (issue_flags & IO_URING_F_CANCEL) {
-		cancel(cmd, issue_flags);
-		return true;
-	}
-	if (!(issue_flags & IO_URING_F_UNLOCKED))
+	if (!(issue_flags & IO_URING_F_CANCEL))
 		return false;
-	io_uring_cmd_complete_in_task(cmd, reissue);
+	op = *pdu_of(cmd);
+	if (kchan_abort(&op->s.w, -ECANCELED))
+		finish(op, issue_flags, true);
 	return true;
 }
 
@@ -366,21 +361,13 @@ static bool detour(struct io_uring_cmd *cmd, unsigned int issue_flags)
 static long wait_for(struct issue *is)
 {
 	bool try = is->flags & IO_URING_F_NONBLOCK;
-	s64 deadline = try ? KCHAN_NOW : is->deadline;
-	long r;
+	long r = run(is, try ? KCHAN_NOW : is->deadline);
 
-	if (is->nr == _IOC_NR(KCHAN_IOC_SELECT)) {
-		is->sel.deadline = deadline;
-		r = kchan_select_args(&is->sel, is->under, true, true,
-				      kchan_uring_compat(is->flags));
-	} else {
-		r = transfer(is, deadline);
-	}
 	/* let a worker wait */
 	return r == -EAGAIN && try && is->deadline != KCHAN_NOW ? KCHAN_WAIT : r;
 }
 
-static bool detour(struct io_uring_cmd *cmd, unsigned int issue_flags)
+static bool cancelled(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	return false;
 }
@@ -411,7 +398,7 @@ int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	struct issue is = { .cmd = cmd, .flags = issue_flags, .nr = _IOC_NR(cmd->cmd_op) };
 	long r;
 
-	if (detour(cmd, issue_flags))
+	if (cancelled(cmd, issue_flags))
 		return -EIOCBQUEUED;
 	r = check_file(&is);
 	if (r)

@@ -153,10 +153,7 @@ static void prep_cancel(struct io_uring *ring, uint64_t id)
 	sqe->user_data = 99;
 }
 
-/*
- * Kernels that park can be asked to cancel a command only by closing the ring:
- * ASYNC_CANCEL does not reach commands. Where a worker waits it does.
- */
+/* ASYNC_CANCEL does not reach what is parked. */
 TEST_F(uring, the_end_of_the_ring_cancels_what_is_parked)
 {
 	struct io_uring ring;
@@ -330,7 +327,7 @@ TEST(sqpoll_and_iopoll)
 	close2(e);
 }
 
-/* Given to a worker at once, a command still parks, or waits there. */
+/* Given to a worker at once, a command waits there. */
 TEST_F(uring, async_commands)
 {
 	struct io_uring_sqe *sqe = sqe_of(&self->ring, 0);
@@ -338,12 +335,80 @@ TEST_F(uring, async_commands)
 	chan_prep_recv(sqe, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
 	sqe->flags |= IOSQE_ASYNC;
 	io_uring_submit(&self->ring);
-	/* the submitter must run its task work: any call of it does */
-	for (int i = 0; i < 1000 && info_of(self->e[0]).parked_receivers != 1; i++)
-		usleep(1000);
 	ASSERT_TRUE(parked(self->e[0], 0, 1));
 	ASSERT_EQ(0, chan_send(self->e[1], "abc", 3, -1, CHAN_NOW));
 	EXPECT_EQ(3, next(&self->ring, NULL));
+}
+
+/* ... where io_uring itself can cancel it. */
+TEST_F(uring, commands_given_to_a_worker_can_be_cancelled)
+{
+	struct chan_case k = recv_case(self->e[0], self->buf, 64);
+	struct kchan_select s;
+	uint64_t id;
+
+	for (int select = 0; select < 2; select++) {
+		struct io_uring_sqe *sqe = sqe_of(&self->ring, 1);
+
+		if (select)
+			chan_prep_select(sqe, self->e[0], &s, &k, 1, 0, -1, CHAN_FOREVER);
+		else
+			chan_prep_recv(sqe, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
+		sqe->user_data = 1;
+		sqe->flags |= IOSQE_ASYNC;
+		io_uring_submit(&self->ring);
+		ASSERT_TRUE(parked(self->e[0], 0, 1));
+		prep_cancel(&self->ring, 1);
+		io_uring_submit(&self->ring);
+		for (int i = 0; i < 2; i++) {
+			int r = next(&self->ring, &id);
+
+			EXPECT_EQ(id == 1 ? -EINTR : -EALREADY, r);
+		}
+		EXPECT_TRUE(parked(self->e[0], 0, 0));
+	}
+}
+
+/* Cancelled at any moment: each completes once, and no message is lost. */
+TEST_F(uring, cancels_that_race_lose_nothing)
+{
+	int rounds = quick(3000, 200), got = 0, sent = 0, gone = 0;
+	unsigned seed = 7;
+	uint64_t id;
+
+	for (int i = 0; i < rounds; i++) {
+		struct io_uring_sqe *sqe = sqe_of(&self->ring, 1);
+		int r;
+
+		chan_prep_recv(sqe, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
+		sqe->user_data = 1;
+		sqe->flags |= IOSQE_ASYNC;
+		io_uring_submit(&self->ring);
+		usleep(rand_r(&seed) % 150);
+		if (rand_r(&seed) % 2) {
+			r = chan_send(self->e[1], "m", 1, -1, CHAN_NOW);
+			ASSERT_TRUE(r == 0 || r == -EAGAIN);
+			sent += !r;
+		}
+		prep_cancel(&self->ring, 1);
+		io_uring_submit(&self->ring);
+		for (int n = 0; n < 2; n++) {
+			r = next(&self->ring, &id);
+			if (id == 99) {
+				ASSERT_TRUE(r == 0 || r == -EALREADY || r == -ENOENT) TH_LOG("%d", r);
+				continue;
+			}
+			ASSERT_TRUE(r == 1 || r == -EINTR || r == -ECANCELED) TH_LOG("%d", r);
+			got += r == 1;
+			gone += r != 1;
+		}
+	}
+	while (chan_recv(self->e[0], self->buf, 64, -1, CHAN_NOW) == 1)
+		got++;
+	EXPECT_EQ(sent, got);
+	EXPECT_LT(0, gone);
+	EXPECT_EQ(0, info_of(self->e[0]).parked_receivers);
+	TH_LOG("%d received, %d cancelled", got, gone);
 }
 
 TEST_F(uring, read_write_and_their_cancels)
