@@ -141,7 +141,7 @@ static int error_of(const struct kgroup_cause *end)
 	return end->by_deadline ? -ETIMEDOUT : -ECANCELED;
 }
 
-/* What a join of an ended group gets. The numbers that restart a system call are no errors here. */
+/* What a join of an ended group gets: by some numbers the kernel restarts system calls. */
 static int join_error(const struct kgroup_cause *end)
 {
 	return end->err >= ERESTARTSYS && end->err <= ERESTART_RESTARTBLOCK ? -ECANCELED : -end->err;
