@@ -144,7 +144,9 @@ static int error_of(const struct kgroup_cause *end)
 /* What a join of an ended group gets: by some numbers the kernel restarts system calls. */
 static int join_error(const struct kgroup_cause *end)
 {
-	return end->err >= ERESTARTSYS && end->err <= ERESTART_RESTARTBLOCK ? -ECANCELED : -end->err;
+	if (end->err >= ERESTARTSYS && end->err <= ERESTART_RESTARTBLOCK)
+		return -ECANCELED;
+	return -end->err;
 }
 
 int kgroup_error(struct kgroup *g)

@@ -19,9 +19,10 @@
  * Members: a member is a child that its parent counts. A place that becomes free
  * goes at once to the first joiner that still waits (its state decides, under its
  * waiter's lock, against its cancellation), so the count falls only when nobody
- * waits for the place; who waits until no member is left is released all the same. A member leaves once, under the tree's lock: it ends, then
- * its parent may end because of it, then its parent counts it out and releases
- * who waited for that. Therefore whoever was released sees the group ended.
+ * waits for the place; who waits until no member is left is released before. A member
+ * leaves once, under the tree's lock: it ends, then its parent may end because of it,
+ * then its parent counts it out and releases who waited for that. Therefore whoever
+ * was released sees the group ended.
  *
  * Locks: tree->lock (mutex) -> kgroup.lock -> kchan_waiter.lock. kgroup.lock and
  * kchan.lock never meet. A deadline's timer only queues work.

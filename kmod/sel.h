@@ -45,7 +45,7 @@ struct sel {
 	bool compat;
 	bool prio;
 	bool no_poll;			/* no targets allowed */
-	bool armed;			/* its cases are read only: results go where they are fetched */
+	bool armed;			/* its cases are only read */
 	u64 rnd;
 	void __user *ucases;
 	struct kchan_user *user;	/* of one that outlives its call */
