@@ -74,15 +74,17 @@ TEST(a_group_is_never_ended_early)
 	}
 }
 
-/* A hundred groups to end at @first and each a millisecond later, cancelled before: how many in time. */
-static int stop_all(int *g, bool *in_time, int64_t first)
+/* A hundred groups, the first to end at @first, all cancelled: how many in time. */
+static int stop_all(struct __test_metadata *_metadata, int *g, bool *in_time, int64_t first)
 {
 	int stopped = 0;
 
-	for (int i = 0; i < 100; i++)
-		g[i] = chan_group(-1, first + i * MS, 0, 0);
 	for (int i = 0; i < 100; i++) {
-		chan_cancel(g[i], EALREADY, "stopped");
+		g[i] = chan_group(-1, first + i * MS, 0, 0);
+		EXPECT_LE(0, g[i]);
+	}
+	for (int i = 0; i < 100; i++) {
+		EXPECT_EQ(0, chan_cancel(g[i], EALREADY, "stopped"));
 		in_time[i] = now() < first + i * MS;	/* else its deadline may have been first */
 		stopped += in_time[i];
 	}
@@ -97,7 +99,7 @@ TEST(a_stopped_timer_never_fires)
 	int g[100];
 
 	/* the time that a busy machine takes to make them all is not known before */
-	while (stop_all(g, in_time, first = chan_after(ahead)) < 50) {
+	while (stop_all(_metadata, g, in_time, first = chan_after(ahead)) < 50) {
 		for (int i = 0; i < 100; i++)
 			close(g[i]);
 		ahead *= 4;
