@@ -90,22 +90,6 @@ static void *until_shut(void *arg)
 	return NULL;
 }
 
-/* A thread that was joined holds the table of descriptors a little longer. */
-static void until_alone(void)
-{
-	struct dirent *d;
-	int n;
-
-	do {
-		DIR *dir = opendir("/proc/self/task");
-
-		for (n = 0; dir && (d = readdir(dir)); )
-			n += d->d_name[0] != '.';
-		if (dir)
-			closedir(dir);
-	} while (n > 1 && !usleep(1000));
-}
-
 /* A select that would wait, in a process of several threads, asks for one. */
 static int make_handle(int rx)
 {
@@ -120,7 +104,8 @@ static int make_handle(int rx)
 	r = try(rx, KCHAN_IOC_SELECT, &s);
 	chan_shut(e[1], 0);
 	pthread_join(t, NULL);
-	until_alone();
+	while (thread_count() > 1)	/* it holds the table of descriptors a little longer */
+		usleep(1000);
 	close2(e);
 	return r == KCHAN_USE_HANDLE ? s.handle : -1;
 }

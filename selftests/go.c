@@ -1,31 +1,14 @@
 // SPDX-License-Identifier: MIT
 /* chan_go: members that are threads, how they leave, and what no other call does. */
-#include <dirent.h>
 #include <sys/resource.h>
 
 #include "caller.h"
 #include "harness.h"
 
-static int entries(const char *dir)
-{
-	DIR *d = opendir(dir);
-	int n = 0;
-
-	if (!d)
-		return -1;
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n - 2;
-}
-
-#define THREADS	entries("/proc/self/task")
-#define FDS	entries("/proc/self/fd")
-
 /* A thread that has left its group is not quite gone yet. */
 #define EXPECT_ALONE(fds) do {			\
-	EXPECT_TRUE(COMES(THREADS == 1));	\
-	EXPECT_EQ(fds, FDS);			\
+	EXPECT_TRUE(COMES(thread_count() == 1)); \
+	EXPECT_EQ(fds, open_count());		\
 } while (0)
 
 struct task {
@@ -57,7 +40,7 @@ TEST(the_member_leaves_with_the_magnitude_of_what_is_returned)
 		{ 4095, 4095 }, { -4095, 4095 }, { 4096, EOVERFLOW }, { -4096, EOVERFLOW },
 		{ INT_MAX, EOVERFLOW }, { INT_MIN, EOVERFLOW }, { INT_MIN + 1, EOVERFLOW },
 	};
-	int fds = FDS;
+	int fds = open_count();
 
 	for (unsigned i = 0; i < sizeof(row) / sizeof(*row); i++) {
 		int g = chan_group(-1, CHAN_FOREVER, CHAN_FAIL_FAST, 1);
@@ -108,7 +91,7 @@ TEST(a_cancelled_or_exited_thread_leaves_with_ecanceled)
 	char c;
 
 	ASSERT_EQ(0, pipe(e.ready));
-	fds = FDS;
+	fds = open_count();
 	for (e.how = CANCEL; e.how <= EXIT_AFTER_LEAVE; e.how++) {
 		int g = chan_group(-1, CHAN_FOREVER, CHAN_FAIL_FAST, 1);
 
@@ -172,7 +155,7 @@ TEST(a_thread_cancelled_at_any_moment_leaves_once)
 	int n = quick(3000, 300), fds, early = 0;
 
 	ASSERT_EQ(0, pthread_key_create(&stay, stay_until_cancelled));
-	fds = FDS;
+	fds = open_count();
 	for (int i = 0; i < n; i++) {
 		int g = chan_group(-1, CHAN_FOREVER, 0, 1), first;
 		struct target t = {};
@@ -205,7 +188,7 @@ TEST(nothing_starts_below_what_is_ended_or_no_group)
 	int late = chan_group(-1, -5, 0, 0), fds;
 
 	ASSERT_EQ(0, pipe(p));
-	fds = FDS;
+	fds = open_count();
 	EXPECT_EQ(-EINVAL, chan_go(g, NULL, &ran));
 	EXPECT_EQ(-EBADF, chan_go(w, never, &ran));
 	EXPECT_EQ(-EBADF, chan_go(-1, never, &ran));
@@ -216,9 +199,9 @@ TEST(nothing_starts_below_what_is_ended_or_no_group)
 	EXPECT_EQ(-ETIMEDOUT, chan_go(late, never, &ran));
 	EXPECT_EQ(0, group_of(g).members);
 	EXPECT_EQ(0, group_of(g).failed);
-	EXPECT_EQ(1, THREADS);
+	EXPECT_EQ(1, thread_count());
 	EXPECT_EQ(0, ran);
-	EXPECT_EQ(fds, FDS);
+	EXPECT_EQ(fds, open_count());
 	close2(p);
 	close(late);
 	close(w);
@@ -230,7 +213,7 @@ TEST(a_thread_that_can_not_start_leaves_no_member)
 {
 	int g = chan_group(-1, CHAN_FOREVER, CHAN_FAIL_FAST | CHAN_FIRST_EXIT, 1), ran = 0;
 	struct rlimit old, none;
-	int fds = FDS, state;
+	int fds = open_count(), state;
 
 	ASSERT_EQ(0, getrlimit(RLIMIT_AS, &old));
 	none = (struct rlimit){ 1 << 20, old.rlim_max };
@@ -246,8 +229,8 @@ TEST(a_thread_that_can_not_start_leaves_no_member)
 	EXPECT_EQ(CHAN_LIVE, group_of(g).state);
 	EXPECT_EQ(0, wait_first(g));
 	EXPECT_EQ(0, ran);
-	EXPECT_EQ(fds, FDS);
-	EXPECT_EQ(1, THREADS);
+	EXPECT_EQ(fds, open_count());
+	EXPECT_EQ(1, thread_count());
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
 	EXPECT_EQ(PTHREAD_CANCEL_ENABLE, state);
 	/* the place is free */
@@ -278,7 +261,7 @@ static int brief_work(int member, void *arg)
 
 TEST(go_waits_for_a_place)
 {
-	int n = quick(1025, 200), fds = FDS;
+	int n = quick(1025, 200), fds = open_count();
 	struct crowd c = {};
 
 	c.group = chan_group(-1, CHAN_FOREVER, 0, 10);
@@ -310,7 +293,7 @@ static int starts_more(int member, void *arg)
 TEST(tasks_start_tasks)
 {
 	struct crowd c = { .group = chan_group(-1, CHAN_FOREVER, CHAN_FAIL_FAST, 0) };
-	int fds = FDS;
+	int fds = open_count();
 
 	for (int i = 0; i < 50; i++)
 		ASSERT_EQ(0, chan_go(c.group, starts_more, &c));
@@ -324,7 +307,7 @@ TEST(tasks_start_tasks)
 /* CX-20: no other call starts a thread or a process */
 TEST(no_other_call_starts_a_thread_or_a_process)
 {
-	int e[2], v = 1, first, fds = FDS, g, m, w;
+	int e[2], v = 1, first, fds = open_count(), g, m, w;
 	char buf[8];
 
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
@@ -333,7 +316,7 @@ TEST(no_other_call_starts_a_thread_or_a_process)
 	m = chan_join(g, w, SOON);
 	struct chan_case cs[2] = { recv_case(e[0], &v, 4), send_case(e[1], &v, 4) };
 
-	EXPECT_EQ(1, THREADS);
+	EXPECT_EQ(1, thread_count());
 	EXPECT_EQ(0, chan_send(e[1], &v, 4, g, SOON));
 	EXPECT_EQ(4, chan_recv(e[0], &v, 4, m, SOON));
 	EXPECT_EQ(1, chan_select(cs, 2, 0, w, SOON));
@@ -347,14 +330,14 @@ TEST(no_other_call_starts_a_thread_or_a_process)
 	EXPECT_EQ(0, chan_shut(e[1], 0));
 	EXPECT_EQ(0, chan_cancel(g, 0, NULL));
 	EXPECT_EQ(CHAN_ENDED, group_of(w).state);
-	EXPECT_EQ(1, THREADS);
+	EXPECT_EQ(1, thread_count());
 	EXPECT_EQ(-1, waitpid(-1, NULL, WNOHANG));
 	EXPECT_EQ(ECHILD, errno);
 	close(m);
 	close(w);
 	close(g);
 	close2(e);
-	EXPECT_EQ(fds, FDS);
+	EXPECT_EQ(fds, open_count());
 }
 
 TEST_HARNESS_MAIN

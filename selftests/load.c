@@ -12,14 +12,6 @@ struct crew {
 	int inside, most;
 };
 
-/* In a party's body: it ends with status 1, and says where. */
-#define WANT(x) do {							\
-	if (!(x)) {							\
-		fprintf(stderr, "# %s:%d: %s\n", __func__, __LINE__, #x); \
-		return 1;						\
-	}								\
-} while (0)
-
 static long add(long *what, long by)
 {
 	return __atomic_add_fetch(what, by, __ATOMIC_SEQ_CST);

@@ -19,14 +19,6 @@ struct common {
 	bool process;
 };
 
-/* In a party's body: it ends with status 1, and says where. */
-#define WANT(x) do {							\
-	if (!(x)) {							\
-		fprintf(stderr, "# %s:%d: %s\n", __func__, __LINE__, #x); \
-		return 1;						\
-	}								\
-} while (0)
-
 FIXTURE(memory) { struct common *c; struct party p; };
 FIXTURE_VARIANT(memory) { bool proc; };
 FIXTURE_VARIANT_ADD(memory, threads) { .proc = false };

@@ -118,6 +118,14 @@ struct party {
 	int ret;
 };
 
+/* In a party's body: it ends with status 1, and says where. */
+#define WANT(x) do {							\
+	if (!(x)) {							\
+		fprintf(stderr, "# %s:%d: %s\n", __func__, __LINE__, #x); \
+		return 1;						\
+	}								\
+} while (0)
+
 static inline void *party_thread(void *arg)
 {
 	struct party *p = arg;
@@ -202,17 +210,29 @@ static inline bool asleep(const int *tid)
 	return asleep_in(tid, SYS_ioctl);
 }
 
+static inline int entries(const char *dir)
+{
+	DIR *d = opendir(dir);
+	int n = 0;
+
+	if (!d)
+		return -1;
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n - 2;
+}
+
 /* Descriptors that are open, and a few more, always the same. */
 static inline int open_count(void)
 {
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
+	return entries("/proc/self/fd");
+}
 
-	while (d && readdir(d))
-		n++;
-	if (d)
-		closedir(d);
-	return n;
+/* Threads that are not quite gone yet, too. */
+static inline int thread_count(void)
+{
+	return entries("/proc/self/task");
 }
 
 static inline void close2(int *end)
