@@ -467,9 +467,9 @@ static u64 count_refs(struct kchan *c, int side, int own)
 	refs = file_count(c->file[side]);
 	if (side == own)
 		refs -= kchan_shared_fds();
-	if (refs > 0)		/* a call may be all that keeps it open */
-		refs = max(refs - (long)c->call_refs[side], 1L);
-	return max(refs, 0L);
+	if (refs <= 0)
+		return 0;
+	return max(refs - (long)c->call_refs[side], 1L);	/* a call may be all that keeps it open */
 }
 
 /* @own: the side whose file the asking call holds, or -1. */
