@@ -6,7 +6,7 @@
  * @x and @s are where the arguments go: they, and all they name, must stay as they
  * are until the command has completed. The completion's res is what the call would
  * have returned. A command that ends with its group, ring or task completes with
- * -ECANCELED (-EINTR where a worker waited, on kernels without KCHAN_FEAT_URING_PARK).
+ * -ECANCELED, or with -EINTR if a worker of io_uring was stopped while it waited in it.
  */
 #ifndef LIBCHAN_URING_H
 #define LIBCHAN_URING_H
