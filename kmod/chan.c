@@ -469,7 +469,8 @@ static u64 count_refs(struct kchan *c, int side, int own)
 		refs -= kchan_shared_fds();
 	if (refs <= 0)
 		return 0;
-	return max(refs - (long)c->call_refs[side], 1L);	/* a call may be all that keeps it open */
+	/* A call may be all that keeps it open. */
+	return max(refs - (long)c->call_refs[side], 1L);
 }
 
 /* @own: the side whose file the asking call holds, or -1. */
