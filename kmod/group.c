@@ -381,6 +381,7 @@ static void waiter_init(struct kchan_waiter *w)
 	w->state = KCHAN_PENDING;
 	w->single = false;
 	w->queued = true;
+	w->poked = false;
 	w->task = current;
 	w->in = NULL;
 }

@@ -75,8 +75,10 @@ static bool probe(struct sel *s, unsigned int i)
 	r = try_case(s, k, &wk);
 	k->seq = k->c->seq;
 	spin_unlock(&k->c->lock);
-	if (r == KCHAN_WAIT)
+	if (r == KCHAN_WAIT) {
+		kchan_wake_all(&wk);	/* receives without room for what it would send */
 		return false;
+	}
 	flush_case(k, &wk, r);
 	return found(s, i, r);
 }

@@ -123,6 +123,7 @@ static noinline long send_slow(struct kchan *c, struct kchan_payload *p, struct 
 	n.out = p;
 	if (under) {
 		spin_unlock(&c->lock);
+		kchan_wake_all(&wk);	/* receives without room, as in park() */
 		return park_under(c, KCHAN_SIDE_TX, &w, &n, under, deadline);
 	}
 	return park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline, &err) ? w.res : err;
