@@ -3,13 +3,13 @@
  * Every allocation and every copy of every call fails, one after the other: the
  * call says so, nothing has changed, and the same call made again works.
  *
- * /proc/thread-self/fail-nth makes the n-th of a thread fail. Only kernels with
- * fault injection have it.
+ * Only kernels with fault injection can do that.
  */
 #include <stdio.h>
 #include <sys/syscall.h>
 
 #include "quota.h"
+#include "inject.h"
 #include "harness.h"
 
 #define BIG	3000
@@ -18,33 +18,13 @@
 
 static int nth_fd;
 
-static bool put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
-static void fail_nth(int n)
-{
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d", n);
-
-	/* taking it back copies, which may be what fails */
-	while (pwrite(nth_fd, text, len, 0) != len)
-		;
-}
-
 /* Stop failing. Has the one asked for been reached? */
 static bool reached(void)
 {
 	char text[16] = "";
 	bool yes = pread(nth_fd, text, sizeof(text) - 1, 0) > 0 && atoi(text) == 0;
 
-	fail_nth(0);
+	fail_nth(nth_fd, 0);
 	return yes;
 }
 
@@ -363,7 +343,7 @@ static void every_place(struct __test_metadata *_metadata, const struct call *o,
 			before = state_of(&v);
 			made = true;
 		}
-		fail_nth(n);
+		fail_nth(nth_fd, n);
 		r = o->run(&v);
 		hit = reached();
 		if (r == o->clean || (r > 0 && r < o->clean)) {
@@ -390,16 +370,10 @@ FIXTURE_SETUP(failing)
 {
 	self->bytes = bytes_in_use();
 	ASSERT_LT(0, self->bytes);
-	nth_fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+	nth_fd = fail_nth_open();
 	if (nth_fd < 0)
 		SKIP(return, "this kernel injects no faults");
-	put("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
-	put("/sys/kernel/debug/failslab/verbose", "0");
-	put("/sys/kernel/debug/fail_usercopy/verbose", "0");
-	put("/sys/kernel/debug/fail_page_alloc/verbose", "0");
-	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "N");
-	put("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	fail_sleepers(true);
 	ASSERT_EQ(0, mlockall(MCL_CURRENT | MCL_FUTURE));
 }
 
@@ -409,9 +383,7 @@ FIXTURE_TEARDOWN(failing)
 		return;
 	/* nothing that failed is still charged */
 	EXPECT_EQ(self->bytes, bytes_in_use());
-	put("/sys/kernel/debug/failslab/ignore-gfp-wait", "Y");
-	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "Y");
-	put("/sys/kernel/debug/fail_page_alloc/ignore-gfp-highmem", "Y");
+	fail_sleepers(false);
 }
 
 /* D28 */
