@@ -131,7 +131,8 @@ static long do_send(struct kchan *c, unsigned int cmd, unsigned long arg)
 	if (r)
 		return r;
 	tag = x.tag;
-	r = send_user(c, u64_to_user_ptr(x.buf), x.len, &tag, under, x.deadline);
+	r = x.len > c->msg_max ? -EMSGSIZE :
+		send_user(c, u64_to_user_ptr(x.buf), x.len, &tag, under, x.deadline);
 	if (r >= 0)
 		put_tag(&x, tag, arg);
 	if (under)
@@ -311,7 +312,9 @@ static ssize_t kchan_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return r < 0 ? r : len;
 }
 
-__poll_t kchan_poll(struct kchan *c, int side, struct file *file, poll_table *pt)
+/* @self: the select that asks, and must not see itself parked; or NULL. */
+__poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,
+		    poll_table *pt)
 {
 	bool rx = side == KCHAN_SIDE_RX;
 	__poll_t mask = 0;
@@ -319,7 +322,7 @@ __poll_t kchan_poll(struct kchan *c, int side, struct file *file, poll_table *pt
 	poll_wait(file, rx ? &c->rx_poll : &c->tx_poll, pt);
 	spin_lock(&c->lock);
 	if (rx) {
-		if (c->len || kchan_pending(&c->sendq))
+		if (c->len || (!c->shut && kchan_first(&c->sendq, self)))
 			mask = EPOLLIN | EPOLLRDNORM;
 		else if (c->shut)
 			mask = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP;
@@ -327,7 +330,7 @@ __poll_t kchan_poll(struct kchan *c, int side, struct file *file, poll_table *pt
 		if (c->shut)
 			mask = EPOLLOUT | EPOLLWRNORM | EPOLLERR;
 		else if (c->len < c->capacity || c->flags & KCHAN_DROPS ||
-			 kchan_pending(&c->recvq))
+			 kchan_first(&c->recvq, self))
 			mask = EPOLLOUT | EPOLLWRNORM;
 	}
 	spin_unlock(&c->lock);
@@ -336,7 +339,7 @@ __poll_t kchan_poll(struct kchan *c, int side, struct file *file, poll_table *pt
 
 static __poll_t end_poll(struct file *file, poll_table *pt)
 {
-	return kchan_poll(file->private_data, kchan_side_of(file), file, pt);
+	return kchan_poll(file->private_data, kchan_side_of(file), NULL, file, pt);
 }
 
 static int kchan_release(struct inode *inode, struct file *file)

@@ -334,7 +334,6 @@ static inline void kchan_unlink(struct kchan_node *n)
 }
 
 /* wait.c */
-bool kchan_pending(struct kchan_queue *q);
 struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self);
 int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer);
 bool kchan_commit_self(struct kchan_waiter *self);
@@ -381,7 +380,8 @@ void kchan_unlock_fd(void);
 int kchan_side_of(struct file *file);
 struct kchan *kchan_from_fd(int fd, int side);
 bool kchan_is_ours(struct file *file);
-__poll_t kchan_poll(struct kchan *c, int side, struct file *file, poll_table *pt);
+__poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,
+		    poll_table *pt);
 
 /* group.c: what the calls on channels need of groups */
 struct kgroup *kgroup_get(struct kgroup *g);

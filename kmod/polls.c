@@ -23,14 +23,14 @@ struct sel_table {
 	bool failed;
 };
 
-static __poll_t poll_rx(void *obj, poll_table *pt)
+static __poll_t poll_rx(void *obj, struct kchan_waiter *self, poll_table *pt)
 {
-	return kchan_poll(obj, KCHAN_SIDE_RX, NULL, pt);
+	return kchan_poll(obj, KCHAN_SIDE_RX, self, NULL, pt);
 }
 
-static __poll_t poll_tx(void *obj, poll_table *pt)
+static __poll_t poll_tx(void *obj, struct kchan_waiter *self, poll_table *pt)
 {
-	return kchan_poll(obj, KCHAN_SIDE_TX, NULL, pt);
+	return kchan_poll(obj, KCHAN_SIDE_TX, self, NULL, pt);
 }
 
 static void put_chan(void *obj)
@@ -38,7 +38,7 @@ static void put_chan(void *obj)
 	kchan_put(obj);
 }
 
-static __poll_t poll_group(void *obj, poll_table *pt)
+static __poll_t poll_group(void *obj, struct kchan_waiter *self, poll_table *pt)
 {
 	return kgroup_poll(obj, NULL, pt);
 }
@@ -48,7 +48,7 @@ static void put_group(void *obj)
 	kgroup_put(obj);
 }
 
-static __poll_t poll_armed(void *obj, poll_table *pt)
+static __poll_t poll_armed(void *obj, struct kchan_waiter *self, poll_table *pt)
 {
 	return kchan_armed_poll(obj, NULL, pt);
 }
@@ -58,7 +58,7 @@ static void put_armed(void *obj)
 	kchan_armed_put(obj);
 }
 
-static __poll_t poll_file(void *obj, poll_table *pt)
+static __poll_t poll_file(void *obj, struct kchan_waiter *self, poll_table *pt)
 {
 	return vfs_poll(obj, pt);
 }
@@ -110,13 +110,13 @@ static u32 seen(struct sel_case *k, __poll_t mask)
 }
 
 /* The events of a case, which may sleep; 0: not ready. */
-u32 sel_sample(struct sel_case *k)
+u32 sel_sample(struct sel *s, struct sel_case *k)
 {
 	poll_table pt;
 
 	init_poll_funcptr(&pt, NULL);
 	pt._key = wanted(k);
-	return seen(k, k->target.poll(k->target.obj, &pt));
+	return seen(k, k->target.poll(k->target.obj, &s->w, &pt));
 }
 
 static int poke(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
@@ -156,7 +156,7 @@ int sel_watch(struct sel *s, struct sel_case *k)
 
 	init_poll_funcptr(&t.pt, queue_entry);
 	t.pt._key = wanted(k);
-	events = seen(k, k->target.poll(k->target.obj, &t.pt));
+	events = seen(k, k->target.poll(k->target.obj, &s->w, &t.pt));
 	if (events)
 		return events;
 	return t.failed ? -ENOMEM : 0;

@@ -14,7 +14,7 @@
 /* What a CHAN_POLL case polls. */
 struct sel_target {
 	void *obj;
-	__poll_t (*poll)(void *obj, poll_table *pt);
+	__poll_t (*poll)(void *obj, struct kchan_waiter *self, poll_table *pt);
 	void (*put)(void *obj);
 };
 
@@ -70,7 +70,7 @@ int sel_put_msg(void __user *msgs, unsigned int i, bool compat, const struct kch
 
 /* polls.c */
 int sel_target_get(struct sel_target *t, int fd);
-u32 sel_sample(struct sel_case *k);
+u32 sel_sample(struct sel *s, struct sel_case *k);
 int sel_watch(struct sel *s, struct sel_case *k);
 void sel_unwatch(struct sel *s);
 

@@ -69,7 +69,7 @@ static bool probe(struct sel *s, unsigned int i)
 	int r;
 
 	if (k->target.obj)
-		return sel_sample(k) && found(s, i, 0);
+		return sel_sample(s, k) && found(s, i, 0);
 	kchan_wake_init(&wk);
 	spin_lock(&k->c->lock);
 	r = try_case(s, k, &wk);
@@ -213,7 +213,7 @@ static enum sel_how sample_all(struct sel *s)
 
 	for (k = 0; k < s->n; k++) {
 		i = pick(s, k);
-		if (s->cs[i].target.obj && sel_sample(&s->cs[i]))
+		if (s->cs[i].target.obj && sel_sample(s, &s->cs[i]))
 			return commit_poll(s, i);
 	}
 	return SEL_QUEUED;
@@ -226,6 +226,9 @@ static int sleep_any(struct sel *s, struct kgroup *under, s64 deadline)
 
 	for (;;) {
 		err = kchan_sleep(&s->w, deadline, under);
+		/* a file that was ready in time may not have been asked yet */
+		if (err == -ETIMEDOUT && s->polls && sample_all(s) == SEL_FOUND)
+			return 0;
 		if (err || !s->polls || smp_load_acquire(&s->w.state) != KCHAN_PENDING)
 			return kchan_settle(&s->w, err);
 		WRITE_ONCE(s->w.poked, false);

@@ -18,11 +18,6 @@ struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self)
 	return NULL;
 }
 
-bool kchan_pending(struct kchan_queue *q)
-{
-	return kchan_first(q, NULL);
-}
-
 /* Maybe nothing to lock: __acquire and __release tell sparse that it is even. */
 static void lock_waiter(spinlock_t *lock, int subclass)
 {

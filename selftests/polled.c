@@ -286,4 +286,75 @@ TEST(bad_descriptors_fail_the_call)
 	close(path);
 }
 
+/* Its own case, parked, makes neither end of the channel ready for it; another's does. */
+TEST(a_select_does_not_see_itself_wait)
+{
+	char b = 'x', got;
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, 1, 0, 0));
+	for (int i = 0; i < 40; i++) {
+		struct chan_case c[2] = {
+			i & 1 ? recv_case(e[0], &got, 1) : send_case(e[1], &b, 1),
+			{ .fd = e[!(i & 1) ? 0 : 1], .op = CHAN_POLL, .events = POLLIN | POLLOUT },
+		};
+
+		ASSERT_EQ(-ETIMEDOUT, chan_select(c, 2, 0, -1, chan_after(MS))) TH_LOG("round %d", i);
+	}
+	for (int i = 0; i < 2; i++) {
+		struct chan_case mine = i ? recv_case(e[0], &got, 1) : send_case(e[1], &b, 1);
+		struct chan_case c[2] = { mine, { .fd = e[i], .op = CHAN_POLL, .events = POLLIN | POLLOUT } };
+		int armed = chan_arm(&mine, 1, 0);
+
+		ASSERT_LE(0, armed);
+		EXPECT_EQ(1, chan_select(c, 2, 0, -1, SOON));
+		close(armed);
+	}
+	close2(e);
+}
+
+struct hog { int fd, stop; int64_t until; };
+
+/* Make the file ready, and leave the processor to nobody until the deadline has passed. */
+static void *hog(void *arg)
+{
+	struct hog *h = arg;
+	struct sched_param high = { .sched_priority = 10 };
+	uint64_t one = 1;
+
+	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &high))
+		return (void *)1;
+	if (write(h->fd, &one, sizeof(one)) != sizeof(one))
+		return (void *)2;
+	while (chan_after(0) < h->until + 2 * MS)
+		;
+	return NULL;
+}
+
+TEST(a_file_that_is_ready_in_time_is_chosen_by_who_runs_too_late)
+{
+	struct hog h = { .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	cpu_set_t one, all;
+	uint64_t v;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(all), &all));
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	for (int i = 0; i < 10; i++) {
+		struct chan_case c = { .fd = h.fd, .op = CHAN_POLL, .events = POLLIN };
+		pthread_t t;
+		void *bad;
+
+		h.until = chan_after(30 * MS);
+		ASSERT_EQ(0, pthread_create(&t, NULL, hog, &h));
+		EXPECT_EQ(0, chan_select(&c, 1, 0, -1, h.until));
+		pthread_join(t, &bad);
+		ASSERT_EQ(NULL, bad);
+		EXPECT_EQ(8, read(h.fd, &v, 8));
+	}
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(all), &all));
+	close(h.fd);
+}
+
 TEST_HARNESS_MAIN
