@@ -241,7 +241,7 @@ int sel_charge(struct sel *s, size_t bytes)
 		kchan_user_put(u);
 		return err;
 	}
-	s->user = u;
+	s->w.user = u;
 	s->charged = bytes;
 	return 0;
 }
@@ -265,8 +265,8 @@ void sel_destroy(struct sel *s)
 	kchan_drop(&s->in);
 	kvfree(s->outs);
 	kvfree(s->cs);
-	if (s->user) {
-		kchan_uncharge(s->user, s->charged);
-		kchan_user_put(s->user);
+	if (s->w.user) {
+		kchan_uncharge(s->w.user, s->charged);
+		kchan_user_put(s->w.user);
 	}
 }

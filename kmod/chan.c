@@ -39,14 +39,21 @@ static void pop(struct kchan *c, struct kchan_payload *p)
 	c->len--;
 }
 
-/* A message changes hands; from now on its sender is not charged for it. */
-static void payload_move(struct kchan_payload *to, struct kchan_payload *from)
+/* Nobody sleeps for the receive @w: what it gets may lie there for long. */
+static bool is_async(const struct kchan_waiter *w)
+{
+	return w && !w->task;
+}
+
+/* A message is received, by @w if that is not the call in progress. */
+static void payload_move(struct kchan_payload *to, struct kchan_payload *from,
+			 const struct kchan_waiter *w)
 {
 	to->len = from->len;
 	to->pkt = from->pkt;
 	from->pkt = NULL;
 	if (to->pkt)
-		kchan_pkt_uncharge(to->pkt);
+		kchan_pkt_hold(to->pkt, is_async(w) ? w->user : NULL);
 	else
 		copy_words(to->words, from->words, from->len);
 }
@@ -82,7 +89,7 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 			kchan_complete(NULL, n, bad, wk);
 			continue;
 		}
-		payload_move(n->waiter->in, p);
+		payload_move(n->waiter->in, p, n->waiter);
 		trade_tags(c, &n->waiter->in->tag, &p->tag);
 		kchan_complete(self, n, n->waiter->in->len, wk);
 		return 0;
@@ -176,13 +183,15 @@ int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_
 		if (bad)
 			return bad;
 		pop(c, out);
+		if (unlikely(out->pkt && is_async(self)))
+			kchan_pkt_hold(out->pkt, self->user);
 		c->seq++;
 		wk->drained = c->shut && !c->len;
-		if (c->sendq.n)
+		if (c->sendq.n && !c->shut)
 			refill(c, wk);
 		return out->len;
 	}
-	while ((n = kchan_first(&c->sendq, self))) {
+	while (!c->shut && (n = kchan_first(&c->sendq, self))) {
 		int bad = misfit_node(n->out->len, kchan_nfds(n->out->pkt), want);
 		int r;
 
@@ -195,7 +204,7 @@ int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_
 			kchan_unlink(n);
 			continue;
 		}
-		payload_move(out, n->out);
+		payload_move(out, n->out, self);
 		trade_tags(c, &out->tag, &n->out->tag);
 		c->sent++;
 		kchan_complete(self, n, 0, wk);
@@ -209,6 +218,7 @@ int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_
 /*
  * Messages that could not be copied out, as packets in order: they go to parked
  * receives, or back to the head. They are freed only if nobody can receive any more.
+ * There may be more of them than the channel is charged for.
  */
 void kchan_put_back_all(struct kchan *c, struct list_head *pkts)
 {
@@ -219,6 +229,9 @@ void kchan_put_back_all(struct kchan *c, struct list_head *pkts)
 	u32 n = 0;
 
 	kchan_wake_init(&wk);
+	list_for_each_entry(pkt, pkts, list)
+		if (!pkt->user)
+			kchan_pkt_hold(pkt, c->user);
 	spin_lock(&c->lock);
 	list_for_each_entry_safe(pkt, next, pkts, list) {
 		p.pkt = pkt;
@@ -352,8 +365,10 @@ void kchan_end(struct kchan *c, int side)
 		c->rx_gone = true;
 	spin_unlock(&c->lock);
 	kchan_shut(c, side, EOWNERDEAD);
-	if (side == KCHAN_SIDE_RX)
+	if (side == KCHAN_SIDE_RX) {
 		discard(c);
+		kchan_tell_all(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
+	}
 	kchan_pkt_free(xchg(&c->spare, NULL));
 }
 

@@ -116,7 +116,7 @@ struct kchan_files {
 /* A message too large for a slot, one with descriptors, or one put back. */
 struct kchan_pkt {
 	struct list_head list;		/* kchan.lock, while put back */
-	struct kchan_user *user;	/* charged to, until buffered or handed over */
+	struct kchan_user *user;	/* charged to, or NULL; see kchan_pkt_hold() */
 	struct kchan_files *files;	/* or NULL */
 	u32 len;
 	u32 tag;
@@ -165,6 +165,7 @@ struct kchan_waiter {
 	u32 fired;			/* written by who makes it DONE */
 	int res;
 	struct task_struct *task;	/* NULL: nobody sleeps; the rest is in use */
+	struct kchan_user *user;	/* whom what it is, and holds, is charged to */
 	struct kchan_payload *in;	/* for what a receive gets */
 	struct kchan_waiter *next;	/* of struct kchan_wake */
 	void (*done)(struct kchan_waiter *w);	/* puts the reference */
@@ -269,6 +270,7 @@ struct kchan_user *kchan_user_get(void);
 struct kchan_user *kchan_user_near(struct kchan_user *u);
 void kchan_user_put(struct kchan_user *u);
 int kchan_charge(struct kchan_user *u, size_t bytes);
+void kchan_charge_anyway(struct kchan_user *u, size_t bytes);
 void kchan_uncharge(struct kchan_user *u, size_t bytes);
 int kchan_charge_chan(struct kchan_user *u);
 void kchan_uncharge_chan(struct kchan_user *u);
@@ -284,6 +286,7 @@ struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p);
 void kchan_pkt_free(struct kchan_pkt *pkt);
 void kchan_pkt_done(struct kchan *c, struct kchan_pkt *pkt);
 void kchan_pkt_uncharge(struct kchan_pkt *pkt);
+void kchan_pkt_hold(struct kchan_pkt *pkt, struct kchan_user *u);
 
 /* files.c */
 struct kchan_files *kchan_files_load(const int __user *fds, u32 n);

@@ -21,6 +21,29 @@ void kchan_pkt_uncharge(struct kchan_pkt *pkt)
 	pkt->user = NULL;
 }
 
+/*
+ * @pkt lies with somebody, and @u is charged for it: who armed the receive that has
+ * it, or made the channel that it came back to. If that is more than @u may have, who
+ * was charged before still is; if that was nobody, @u is all the same, and can then
+ * take no more. NULL: with a call, which is over soon, and the channel.
+ */
+void kchan_pkt_hold(struct kchan_pkt *pkt, struct kchan_user *u)
+{
+	size_t bytes = sizeof(*pkt) + pkt->room;
+
+	if (!u) {
+		kchan_pkt_uncharge(pkt);
+		return;
+	}
+	if (pkt->user && kchan_charge(u, bytes))
+		return;
+	if (!pkt->user)
+		kchan_charge_anyway(u, bytes);
+	kchan_pkt_uncharge(pkt);
+	refcount_inc(&u->ref);
+	pkt->user = u;
+}
+
 void kchan_pkt_free(struct kchan_pkt *pkt)
 {
 	if (!pkt)

@@ -2,7 +2,8 @@
 /*
  * What each user holds. A channel's ring and the most its messages can take
  * are charged to its maker when it is made, as POSIX message queues are; a
- * large message that is not buffered yet is charged to its sender.
+ * large message that is not buffered yet is charged to its sender. For what
+ * has been received, and is not with its receiver, see kchan_pkt_hold().
  */
 #include <linux/hashtable.h>
 
@@ -86,6 +87,11 @@ static int charge(atomic_long_t *count, unsigned long by, unsigned long limit)
 int kchan_charge(struct kchan_user *u, size_t bytes)
 {
 	return charge(&u->bytes, bytes, READ_ONCE(kchan_max_user_bytes));
+}
+
+void kchan_charge_anyway(struct kchan_user *u, size_t bytes)
+{
+	atomic_long_add(bytes, &u->bytes);
 }
 
 void kchan_uncharge(struct kchan_user *u, size_t bytes)

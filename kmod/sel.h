@@ -48,8 +48,7 @@ struct sel {
 	bool armed;			/* its cases are only read */
 	u64 rnd;
 	void __user *ucases;
-	struct kchan_user *user;	/* of one that outlives its call */
-	size_t charged;
+	size_t charged;			/* to w.user, if it outlives its call */
 };
 
 enum sel_how { SEL_QUEUED, SEL_FOUND, SEL_CHOSEN, SEL_FAILED };

@@ -366,4 +366,55 @@ TEST(random_closes_lose_nothing)
 	close2(st.e);
 }
 
+struct shut { int tx, got, when; };
+
+static void *shut_it(void *arg)
+{
+	struct shut *s = arg;
+
+	while (__atomic_load_n(&s->got, __ATOMIC_RELAXED) < s->when)
+		;
+	chan_shut(s->tx, 0);
+	return NULL;
+}
+
+/* What waits to be sent fails with the shut: none is delivered once one before it has failed. */
+TEST(a_shut_fails_all_sends_that_wait)
+{
+	enum { SENDS = 200 };
+	int armed[SENDS], e[2], split = 0;
+
+	for (int round = 0; round < quick(150, 40); round++) {
+		struct shut s = { .when = 1 + round % 100 };
+		struct chan_case c;
+		bool failed = false;
+		pthread_t t;
+		int v;
+
+		ASSERT_EQ(0, chan_make(e, 4, round & 1, 0));
+		s.tx = e[1];
+		for (int i = 0; i < SENDS; i++) {
+			c = send_case(e[1], &i, sizeof(i));
+			armed[i] = chan_arm(&c, 1, 0);
+			ASSERT_LE(0, armed[i]);
+		}
+		ASSERT_EQ(0, pthread_create(&t, NULL, shut_it, &s));
+		while (chan_recv(e[0], &v, sizeof(v), -1, CHAN_FOREVER) == sizeof(v)) {
+			ASSERT_EQ(s.got, v);
+			__atomic_add_fetch(&s.got, 1, __ATOMIC_RELAXED);
+		}
+		pthread_join(t, NULL);
+		for (int i = 0; i < SENDS; i++) {
+			ASSERT_EQ(0, chan_fired(armed[i], &c, 1));
+			ASSERT_TRUE(c.msg.res == 0 || c.msg.res == -EPIPE);
+			ASSERT_FALSE(failed && !c.msg.res) TH_LOG("send %d after one that failed", i);
+			failed |= c.msg.res < 0;
+			close(armed[i]);
+		}
+		split += failed;
+		close2(e);
+	}
+	EXPECT_LT(0, split) TH_LOG("never a shut among the receives");
+}
+
 TEST_HARNESS_MAIN

@@ -409,4 +409,92 @@ TEST_F(limits, depth_of_groups)
 		close(g[i]);
 }
 
+/* ---- what nobody has received for good ---- */
+
+/* Messages held by armed selects, and those that came back, are charged till they are received. */
+TEST_F(limits, messages_that_came_back)
+{
+	static char text[BIG];
+	long before = bytes_in_use(), small;
+	struct chan_case c;
+	int e[2], armed, bad;
+
+	ASSERT_EQ(0, chan_make(e, BIG, 0, 0));
+	small = bytes_in_use();
+	EXPECT_GT(before + 10000, small);
+	c = recv_case(e[0], NULL, BIG);
+	armed = chan_arm(&c, 1, 0);
+	ASSERT_LE(0, armed);
+	ASSERT_EQ(0, chan_send(e[1], text, BIG, -1, CHAN_NOW));
+	EXPECT_LT(small + BIG, bytes_in_use());		/* fired, not fetched */
+	close(armed);
+	EXPECT_LT(small + BIG, bytes_in_use());		/* came back */
+	EXPECT_EQ(1, info_of(e[0]).len);
+	armed = chan_arm(&c, 1, 0);			/* takes it again */
+	EXPECT_LT(small + BIG, bytes_in_use());
+	EXPECT_GT(small + 2 * BIG, bytes_in_use());
+	c.msg.buf = text;
+	ASSERT_EQ(0, chan_fired(armed, &c, 1));
+	ASSERT_EQ(BIG, c.msg.res);
+	close(armed);
+	EXPECT_EQ(small, bytes_in_use());
+
+	/* by a receive that fails */
+	for (size_t len = 100; len <= BIG; len += BIG - 100) {
+		c = send_case(e[1], text, len);
+		armed = chan_arm(&c, 1, 0);
+		ASSERT_LE(0, armed);
+		bad = chan_recv(e[0], (void *)8, BIG, -1, SOON);
+		EXPECT_EQ(-EFAULT, bad);
+		close(armed);
+		EXPECT_EQ(1, info_of(e[0]).len);
+		EXPECT_LT(small + (long)len, bytes_in_use());
+		EXPECT_EQ((long)len, chan_recv(e[0], text, BIG, -1, CHAN_NOW));
+		EXPECT_EQ(small, bytes_in_use());
+	}
+	close2(e);
+	EXPECT_EQ(before, bytes_in_use());
+}
+
+/* However a user goes about it, he holds no more than he may. */
+static void hoard(void *arg)
+{
+	static char text[BIG];
+	uint64_t held = 0;
+	int n;
+
+	(void)arg;
+	for (n = 0; n < 100; n++) {
+		struct chan_case c;
+		int e[2], armed[10], k, sent = 0;
+
+		if (chan_make(e, BIG, 0, 0)) {
+			NEED(errno == EDQUOT);
+			break;
+		}
+		for (k = 0; k < 10; k++) {
+			c = recv_case(e[0], NULL, BIG);
+			armed[k] = chan_arm(&c, 1, 0);
+			if (armed[k] < 0)
+				break;
+		}
+		NEED(k == 10 || errno == EDQUOT);
+		while (sent < k && !chan_send(e[1], text, BIG, -1, CHAN_NOW))
+			sent++;
+		NEED(sent == k || errno == EDQUOT);
+		for (int i = 0; i < k; i++)
+			close(armed[i]);
+		held += info_of(e[0]).len * BIG;
+	}
+	NEED(n < 100);
+	NEED(held > 1 << 20);
+	NEED(held <= (2 << 20) + 2 * BIG);
+}
+
+TEST_F(limits, no_hoard_of_messages)
+{
+	ASSERT_EQ(0, param_set("max_user_bytes", 2 << 20));
+	ASSERT_EQ(0, as_user(USER, hoard, NULL));
+}
+
 TEST_HARNESS_MAIN

@@ -72,4 +72,35 @@ TEST(who_drains_a_shut_channel_wakes_those_that_wait_for_its_end)
 	}
 }
 
+static int poll_end(void *arg)
+{
+	struct op *o = arg;
+	struct chan_case c = { .fd = o->fd, .op = CHAN_POLL, .events = 0 };
+
+	o->ret = chan_select(&c, 1, 0, -1, SOON);
+	return o->ret ? 1 : !(c.revents & POLLHUP);
+}
+
+/* ... and so does who lets go of all that is buffered, however long that takes. */
+TEST(the_last_receiver_s_end_wakes_those_that_wait_for_it)
+{
+	static char text[4000];
+
+	for (int round = 0; round < quick(20, 5); round++) {
+		struct party p;
+		struct op o = {};
+		int e[2];
+
+		ASSERT_EQ(0, chan_make(e, sizeof(text), 3000, 0));
+		for (int i = 0; i < 3000; i++)
+			ASSERT_EQ(0, chan_send(e[1], text, sizeof(text), -1, CHAN_NOW));
+		o.fd = e[0];
+		ASSERT_TRUE(party_start(&p, false, poll_end, &o));
+		ASSERT_TRUE(asleep(&p.tid));
+		close(e[0]);
+		ASSERT_EQ(0, party_end(&p)) TH_LOG("round %d: %ld", round, o.ret);
+		close(e[1]);
+	}
+}
+
 TEST_HARNESS_MAIN
