@@ -5,8 +5,9 @@
  *
  * @x and @s are where the arguments go: they, and all they name, must stay as they
  * are until the command has completed. The completion's res is what the call would
- * have returned. A command that ends with its group, ring or task completes with
- * -ECANCELED, or with -EINTR if a worker of io_uring was stopped while it waited in it.
+ * have returned. One that waits completes early with -ETIMEDOUT at its deadline or its
+ * group's, and with -ECANCELED when its group ends otherwise, or its ring or its task
+ * does; but with -EINTR if a worker of io_uring waits in it and is stopped.
  */
 #ifndef LIBCHAN_URING_H
 #define LIBCHAN_URING_H
@@ -81,8 +82,9 @@ static inline void chan_prep_recv_fixed(struct io_uring_sqe *sqe, int rx, struct
 }
 
 /*
- * @fd: any descriptor of kchan's; it stays open until the command has completed,
- * so better one of /dev/kchan than an end whose closing should be noticed.
+ * @fd: /dev/kchan, an end, a group or a watch, not an armed select. It stays open until
+ * the command has completed, so better the device than an end whose closing should be
+ * noticed.
  */
 static inline void chan_prep_select(struct io_uring_sqe *sqe, int fd, struct kchan_select *s,
 				    struct chan_case *cases, unsigned n, unsigned flags,

@@ -3,8 +3,9 @@
  * libchan: channels as file descriptors, over the kchan kernel module.
  *
  * Every call returns >= 0 or a negative error number, and sets errno too.
- * All calls are safe from any thread, and from signal handlers; the library
- * keeps no state. See chan(7) and the page of each call.
+ * All calls are safe from any thread, and all but chan_go, chan_fork and chan_kind
+ * from signal handlers; the library keeps no state. See chan(7) and the page of
+ * each call.
  */
 #ifndef LIBCHAN_H
 #define LIBCHAN_H

@@ -122,7 +122,7 @@ static int batch(int fd, unsigned long req, struct chan_msg *msgs, unsigned n, i
 
 	if (n > KCHAN_MAX_BATCH)
 		return fail(EINVAL);
-	if (!race_on())
+	if (!race_on() || !n || !msgs)
 		return call(fd, req, &b);
 	b.n = 1;	/* each has a peer of its own to be told of */
 	for (done = 0; done < n; done++) {

@@ -24,8 +24,8 @@
 
 extern void __tsan_acquire(void *) __attribute__((weak));
 extern void __tsan_release(void *) __attribute__((weak));
-extern void __tsan_read_range(void *, unsigned long) __attribute__((weak));
-extern void __tsan_write_range(void *, unsigned long) __attribute__((weak));
+extern void __tsan_read_range(void *, long) __attribute__((weak));
+extern void __tsan_write_range(void *, long) __attribute__((weak));
 extern void __tsan_java_finalize(void) __attribute__((weak));	/* acquires from all */
 
 #define race_on() __builtin_expect(__tsan_acquire != NULL, 0)

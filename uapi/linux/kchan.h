@@ -9,7 +9,8 @@
  * non-zero reserved fields are EINVAL. A call that fails has changed nothing.
  *
  * Addresses are passed as __u64, so 32-bit programs use the same structures;
- * the one exception, struct kchan_case, is translated for them.
+ * the exceptions, arrays of struct kchan_case and of struct kchan_msg, are
+ * translated for them.
  */
 #ifndef _UAPI_LINUX_KCHAN_H
 #define _UAPI_LINUX_KCHAN_H
@@ -71,7 +72,7 @@
  * KCHAN_IOC_MAKE, on /dev/kchan: make a channel.
  * @msg_max:  largest message in bytes, 0..the msg_max parameter
  * @capacity: messages it buffers; 0: rendezvous
- * @flags:    KCHAN_DROP_NEW or KCHAN_DROP_OLD, capacity >= 1
+ * @flags:    KCHAN_DROP_NEW or KCHAN_DROP_OLD, capacity >= 1; KCHAN_FDS
  * @reserved: 0
  * @end:      out: the receiving and the sending descriptor, close-on-exec
  */
@@ -131,7 +132,7 @@ struct kchan_case {
 };
 
 /*
- * KCHAN_IOC_SELECT on any kchan descriptor: do exactly one case.
+ * KCHAN_IOC_SELECT on /dev/kchan, an end, a group or a watch: do exactly one case.
  * Returns its index.
  * @cases, @n: struct kchan_case[n], at most KCHAN_MAX_CASES
  * @flags:     KCHAN_PRIO; KCHAN_MAY_HANDLE
@@ -158,8 +159,10 @@ struct kchan_select {
 #define KCHAN_USE_HANDLE	KCHAN_MAX_CASES
 
 /*
- * KCHAN_IOC_ARM on any kchan descriptor: park a select that nobody sleeps for.
- * Returns a descriptor, close-on-exec, that is readable when a case is done.
+ * KCHAN_IOC_ARM on /dev/kchan, an end, a group or a watch: park a select that
+ * nobody sleeps for.
+ * Returns a descriptor, close-on-exec, that is readable when a case is done, and
+ * answers KCHAN_IOC_FIRED and KCHAN_IOC_FEATURES alone.
  * KCHAN_IOC_FIRED on that descriptor: returns the index of the case, once, and
  * stores what it received. EAGAIN: none is done; EALREADY: it was fetched.
  * @cases, @n: KCHAN_SEND and KCHAN_RECV. KCHAN_IOC_FIRED: of the same number,
@@ -197,12 +200,13 @@ struct kchan_batch {
 };
 
 /*
- * Commands of io_uring (IORING_OP_URING_CMD): cmd_op is KCHAN_IOC_SEND,
- * KCHAN_IOC_RECV or KCHAN_IOC_SELECT, and the command area holds struct
- * kchan_uring. The structure it points to is that of the ioctl, with no tag;
- * it and all it names must stay until the command has completed. The result is
- * that of the ioctl. A select's cases are KCHAN_SEND and KCHAN_RECV. With
- * IORING_URING_CMD_FIXED a send or receive uses a registered buffer.
+ * Commands of io_uring (IORING_OP_URING_CMD), on /dev/kchan, an end, a group or a
+ * watch: cmd_op is KCHAN_IOC_SEND, KCHAN_IOC_RECV or KCHAN_IOC_SELECT, and the
+ * command area holds struct kchan_uring. The structure it points to is that of the
+ * ioctl, with no tag; it and all it names must stay until the command has
+ * completed. The result is that of the ioctl. A select's cases are KCHAN_SEND and
+ * KCHAN_RECV. With IORING_URING_CMD_FIXED a send or receive uses a registered
+ * buffer.
  */
 struct kchan_uring {
 	__u64 addr;
