@@ -24,6 +24,7 @@ int main(void)
 	if (pid == 0) {		/* the sender: another process */
 		const char *words[] = { "hello", "from", "another", "process" };
 
+		close(end[0]);
 		for (int i = 0; i < 4; i++)
 			chan_send(end[1], words[i], strlen(words[i]), -1, CHAN_FOREVER);
 		pause();	/* until it is killed */

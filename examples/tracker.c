@@ -4,22 +4,24 @@
  * wait, in three versions; tracker4 is the fourth. Each is a child process, so
  * that it can end; what it has recorded is in shared memory.
  *
- *	1: a thread an event, forgotten: events are lost when the program ends
- *	2: the threads are members of a group, and the program waits for it
+ *	1: a task an event, forgotten: events are lost when the program ends (with it,
+ *		threads do; processes would live on, and nobody know of them)
+ *	2: the tasks are members of a group, and the program waits for it
  *	3: but not for ever: Go needs a goroutine for that, which then leaks
  */
 #include <stdatomic.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include "group.h"
 
 enum { EVENTS = 3 };
 
 static atomic_int *recorded;	/* in shared memory */
 
-static int record(int member, void *arg)
+static int record(int member, int *fd, long ms)
 {
-	int64_t ms = (long)arg;
-
+	(void)fd;
 	/* this takes its time, but hears when it shall stop */
 	if (chan_select(NULL, 0, 0, member, chan_after(ms * MS)) == -ECANCELED)
 		return ECANCELED;
@@ -29,16 +31,25 @@ static int record(int member, void *arg)
 
 static void *forgotten(void *ms)
 {
-	record(-1, ms);
+	record(-1, NULL, (long)ms);
 	return NULL;
 }
 
 static void v1(void)
 {
+	pid_t me = getpid();
 	pthread_t t;
 
 	for (int i = 0; i < EVENTS; i++)
-		pthread_create(&t, NULL, forgotten, (void *)20000L);
+		if (!processes) {
+			errno = pthread_create(&t, NULL, forgotten, (void *)20000L);
+			must(-errno);
+		} else if (!must(fork())) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (getppid() == me)
+				record(-1, NULL, 20000);
+			_exit(0);
+		}
 }
 
 static int start(long ms)
@@ -46,7 +57,7 @@ static int start(long ms)
 	int group = must(chan_group(-1, CHAN_FOREVER, 0, 0));
 
 	for (int i = 0; i < EVENTS; i++)
-		must(chan_go(group, record, (void *)ms));
+		go_in(group, record, ms);
 	return group;
 }
 
@@ -82,9 +93,9 @@ static void version(const char *name, void (*fn)(void))
 	printf("    %d of %d events recorded\n", *recorded, EVENTS);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	mode(argc, argv);
 	recorded = mmap(NULL, sizeof(*recorded), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	version("1, bad: fire and forget", v1);
 	version("2, wait for all, however long", v2);

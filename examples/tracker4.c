@@ -10,11 +10,12 @@
  * after the shutdown, is a panic in Go and an error here.
  */
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include "group.h"
 
 enum { EVENTS = 3, WAIT_FOR_STOP = 1 };
 
-static atomic_int recorded;
+static atomic_int *recorded;	/* in shared memory */
 
 struct tracker {
 	int tx, group;
@@ -29,7 +30,7 @@ static int run(int member, int *fd, long mistake)
 	while (chan_recv(fd[0], &ms, sizeof(ms), member, CHAN_FOREVER) > 0) {
 		if (chan_select(NULL, 0, 0, member, chan_after(ms * MS)) == -ECANCELED)
 			return ECANCELED;
-		recorded++;
+		++*recorded;
 	}
 	if (mistake)
 		chan_select(&wait_for_stop, 1, 0, member, CHAN_FOREVER);
@@ -65,13 +66,13 @@ static void use(const char *name, int last, long mistake, int64_t patience)
 	int request = must(chan_group(-1, chan_after(20000 * MS), 0, 0)), ret;
 	struct tracker t = open_tracker(mistake);
 
-	recorded = 0;
+	*recorded = 0;
 	for (int i = 1; i <= EVENTS; i++)
 		must(event(&t, i < EVENTS ? 1 : last, request));
-	while (recorded < EVENTS - 1)
+	while (*recorded < EVENTS - 1)
 		usleep(1000);
 	ret = shutdown_tracker(&t, chan_after(patience));
-	printf("%s\n  shutdown: %s; %d of %d events recorded\n", name, said(-ret), recorded, EVENTS);
+	printf("%s\n  shutdown: %s; %d of %d events recorded\n", name, said(-ret), *recorded, EVENTS);
 	printf("  an event after it: %s\n", strerror(-event(&t, 1, request)));
 	printf("  a second shutdown: %s\n", strerror(-shutdown_tracker(&t, CHAN_NOW)));
 
@@ -83,9 +84,10 @@ static void use(const char *name, int last, long mistake, int64_t patience)
 	close(request);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	setvbuf(stdout, NULL, _IOLBF, 0);
+	mode(argc, argv);
+	recorded = mmap(NULL, sizeof(*recorded), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	use("good", 1, 0, 20000 * MS);
 	use("bad: less patience than the work takes", 20000, 0, 1000 * MS);
 	use("bad: a worker that waits for what nobody has made", 1, WAIT_FOR_STOP, 1000 * MS);
