@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 KDIR ?= /lib/modules/$(shell uname -r)/build
 PREFIX ?= /usr/local
+PYTHONDIR ?= $(shell python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 VERSION := 0.1.0
 
 help:
@@ -13,6 +14,7 @@ help:
 	@echo "make modules      kmod/kchan.ko for the kernel in KDIR ($(KDIR))"
 	@echo "make lib          libchan/libchan.a and libchan/libchan.so"
 	@echo "make install      the library, headers and man pages, udev rule, group (PREFIX, DESTDIR)"
+	@echo "make install-python the Python module, where python3 looks for it (PYTHONDIR, DESTDIR)"
 	@echo "make dkms-install the module through DKMS, for every kernel with headers"
 	@echo "make check-build  the module for every Debian kernel flavour, the library, what is installed"
 	@echo "make check-dkms   the module through DKMS, for every kernel with headers (as root)"
@@ -56,6 +58,9 @@ install:
 	@[ -n "$(DESTDIR)" ] || systemd-sysusers kchan.conf 2> /dev/null || groupadd --force --system kchan || \
 		echo "make a group kchan: groupadd --system kchan"
 
+install-python:
+	install -D -m 644 bindings/python/kchan.py $(DESTDIR)$(PYTHONDIR)/kchan.py
+
 dkms-install:
 	@tools/dkms-install $(VERSION)
 
@@ -63,4 +68,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C libchan clean
 
-.PHONY: help modules lib demo shell check check-quick bench bench-check check-build check-dkms install dkms-install clean
+.PHONY: help modules lib demo shell check check-quick bench bench-check check-build check-dkms install install-python dkms-install clean

@@ -10,7 +10,9 @@
  *	a channel of capacity 1 that drops the oldest, one for each reader: a
  *		message is whole, the reader keeps its copy until there is news
  *
- * With a second argument, "measure", it says what a look costs each.
+ * With a second argument, "measure", it says what a look costs each. On the virtual
+ * machine of the tests: seqlock and index 0.1 microseconds, the channel, which is a
+ * system call, 2.5. But who waits for news in a select pays for news alone.
  */
 #include <stdatomic.h>
 #include <sys/mman.h>
