@@ -68,7 +68,9 @@ static inline int open_device(void)
 {
 	int fd = syscall(SYS_openat, AT_FDCWD, "/dev/kchan", O_RDWR | O_CLOEXEC);
 
-	return fd < 0 ? -(errno == EPERM ? EACCES : errno) : fd;
+	if (fd < 0 && errno == EPERM)
+		errno = EACCES;
+	return fd < 0 ? -errno : fd;
 }
 
 /* Close without touching errno, and without being a cancellation point. */
