@@ -5,20 +5,20 @@ PYTHONDIR ?= $(shell python3 -c 'import sysconfig; print(sysconfig.get_path("pur
 VERSION := 0.1.0
 
 help:
-	@echo "make demo         watch two processes talk over a kernel channel (boots a virtual machine)"
-	@echo "make check        all tests, on Debian's 6.1, 6.12, 6.12-rt and a debug kernel"
-	@echo "make check-quick  the tests on 6.12 alone, with smaller counts, under 3 minutes"
-	@echo "make bench        kchan and its peers measured: tables, goals, plots (about 10 minutes)"
-	@echo "make bench-check  what goals are set for beside bench/expected.csv, in instructions"
-	@echo "make shell        a shell in a virtual machine with the module loaded"
-	@echo "make modules      kmod/kchan.ko for the kernel in KDIR ($(KDIR))"
-	@echo "make lib          libchan/libchan.a and libchan/libchan.so"
-	@echo "make install      the library, headers and man pages, udev rule, group (PREFIX, DESTDIR)"
+	@echo "make demo           watch two processes talk over a kernel channel (boots a virtual machine)"
+	@echo "make check          all tests, on Debian's 6.1, 6.12, 6.12-rt and a debug kernel"
+	@echo "make check-quick    the tests on 6.12 alone, with smaller counts, under 3 minutes"
+	@echo "make bench          kchan and its peers measured: tables, goals, plots (about 10 minutes)"
+	@echo "make bench-check    what goals are set for beside bench/expected.csv, in instructions"
+	@echo "make shell          a shell in a virtual machine with the module loaded"
+	@echo "make modules        kmod/kchan.ko for the kernel in KDIR ($(KDIR))"
+	@echo "make lib            libchan/libchan.a and libchan/libchan.so"
+	@echo "make install        the library, headers and man pages, udev rule, group (PREFIX, DESTDIR)"
 	@echo "make install-python the Python module, where python3 looks for it (PYTHONDIR, DESTDIR)"
-	@echo "make dkms-install the module through DKMS, for every kernel with headers"
-	@echo "make check-build  the module for every Debian kernel flavour, the library, what is installed"
-	@echo "make check-dkms   the module through DKMS, for every kernel with headers (as root)"
-	@echo "make clean        remove what was built"
+	@echo "make dkms-install   the module through DKMS, for every kernel with headers"
+	@echo "make check-build    the module for every Debian kernel flavour, the library, what is installed"
+	@echo "make check-dkms     the module through DKMS, for every kernel with headers (as root)"
+	@echo "make clean          remove what was built"
 
 modules:
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/kmod modules
