@@ -3,6 +3,7 @@
  * Messages from some processes to others through one queue that holds 64. n is
  * senders:receivers, one operation is a message. Each sends, and each receives, its
  * equal share of a fixed number, so nothing but messages is needed to end.
+ * stream_capacity: one sender, one receiver; n is how many the queue holds.
  */
 #include "bench.h"
 #include "peer.h"
@@ -40,34 +41,59 @@ static void take_part(void *arg, unsigned k, long messages)
 			line_recv(&s->line, msg);
 }
 
-static void measure(const struct peer *p, size_t size, unsigned senders, unsigned receivers)
+/* The cost of a message; < 0: the peer has no such queue, which is said. */
+static double measure(const char *subject, const struct peer *p, size_t size, unsigned capacity,
+		      unsigned senders, unsigned receivers)
 {
 	long base = size > 8192 ? 512 : 8192 / (1 + size / 1024);
 	long messages = (scaled(base) + EVEN - 1) / EVEN * EVEN;
 	struct stream s = { .senders = senders, .receivers = receivers };
 	int64_t ns;
-	char n[16];
 
-	if (!line_open(&s.line, p, size, CAPACITY)) {
-		skip("stream", p->name, strerror(errno));
-		return;
+	if (!line_open(&s.line, p, size, capacity)) {
+		skip(subject, p->name, strerror(errno));
+		return -1;
 	}
 	/* warm: all of a ring's pages have been touched */
 	ns = crew(senders + receivers, true, take_part, &s,
-		  (messages / 10 + 2 * CAPACITY) / EVEN * EVEN, messages);
+		  (messages / 10 + 2 * capacity) / EVEN * EVEN, messages);
 	line_close(&s.line);
-	snprintf(n, sizeof(n), "%u:%u", senders, receivers);
-	row_text("stream", p->name, size, n, "ns", (double)ns / messages);
+	return (double)ns / messages;
 }
 
 static void measure_all(size_t size, unsigned senders, unsigned receivers, const char *hot)
 {
 	bool alone = senders == 1 && receivers == 1;
+	double ns;
+	char n[16];
 
-	for (const struct peer *p = peers; p->name; p++)
-		if (peer_takes(p, size, CAPACITY) && p->whole &&
-		    (alone || size <= p->whole) && wanted(p, size, hot))
-			measure(p, size, senders, receivers);
+	snprintf(n, sizeof(n), "%u:%u", senders, receivers);
+	for (const struct peer *p = peers; p->name; p++) {
+		if (!peer_takes(p, size, CAPACITY) || !p->whole || (!alone && size > p->whole) ||
+		    !wanted(p, size, hot))
+			continue;
+		ns = measure("stream", p, size, CAPACITY, senders, receivers);
+		if (ns >= 0)
+			row_text("stream", p->name, size, n, "ns", ns);
+	}
+}
+
+static void measure_capacities(void)
+{
+	static const unsigned capacity[] = { 0, 1, 4, 16, 64, 256, 1024 };
+	static const char *const names[] = { "kchan", "mqueue" };
+	double ns;
+
+	for (unsigned i = 0; i < sizeof(capacity) / sizeof(*capacity); i++)
+		for (int k = 0; k < 2; k++) {
+			const struct peer *p = peer_named(names[k]);
+
+			if (!peer_takes(p, 64, capacity[i]))
+				continue;
+			ns = measure("stream_capacity", p, 64, capacity[i], 1, 1);
+			if (ns >= 0)
+				row("stream_capacity", p->name, 64, capacity[i], "ns", ns);
+		}
 }
 
 int main(int argc, char **argv)
@@ -81,5 +107,7 @@ int main(int argc, char **argv)
 		measure_all(sizes[i], 4, 4, "");
 		measure_all(sizes[i], 16, 16, " kchan ");
 	}
+	if (!options.hot)
+		measure_capacities();
 	return 0;
 }
