@@ -230,8 +230,7 @@ void kchan_put_back_all(struct kchan *c, struct list_head *pkts)
 
 	kchan_wake_init(&wk);
 	list_for_each_entry(pkt, pkts, list)
-		if (!pkt->user)
-			kchan_pkt_hold(pkt, c->user);
+		kchan_pkt_hold(pkt, c->user);
 	spin_lock(&c->lock);
 	list_for_each_entry_safe(pkt, next, pkts, list) {
 		p.pkt = pkt;

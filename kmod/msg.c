@@ -35,7 +35,7 @@ void kchan_pkt_hold(struct kchan_pkt *pkt, struct kchan_user *u)
 		kchan_pkt_uncharge(pkt);
 		return;
 	}
-	if (pkt->user && kchan_charge(u, bytes))
+	if (pkt->user == u || (pkt->user && kchan_charge(u, bytes)))
 		return;
 	if (!pkt->user)
 		kchan_charge_anyway(u, bytes);
