@@ -149,10 +149,15 @@ static int join_error(const struct kgroup_cause *end)
 	return -end->err;
 }
 
+/* What a call under @g gets if that has ended, or should have: its timer may be late. */
 int kgroup_error(struct kgroup *g)
 {
 	const struct kgroup_cause *end = smp_load_acquire(&g->end);
 
+	if (!end && kgroup_expired(g)) {
+		kgroup_expire(g);
+		end = smp_load_acquire(&g->end);
+	}
 	return end ? error_of(end) : 0;
 }
 
@@ -229,10 +234,14 @@ static void cascade(struct kgroup *top, const struct kgroup_cause *end)
 	}
 }
 
-/* End @g for the reason in @g->own. */
+static void expire_locked(struct kgroup *g);
+
+/* End @g for the reason in @g->own, unless its deadline was first. */
 static void end_for(struct kgroup *g, int err, const char *why, bool by_deadline)
 {
 	lockdep_assert_held(&g->tree->lock);
+	if (!by_deadline && kgroup_expired(g))
+		expire_locked(g);
 	if (g->end)
 		return;
 	g->own.err = err;
@@ -467,8 +476,10 @@ static int take_place(struct kgroup *g)
 /* Make the unborn @member a member of its parent @g. */
 int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s64 deadline)
 {
-	int r = wait_in(g, &g->joiners, take_place, under, deadline);
+	int r;
 
+	kgroup_error(g);	/* so that it has ended if its deadline has passed */
+	r = wait_in(g, &g->joiners, take_place, under, deadline);
 	if (r)
 		return r;
 	mutex_lock(&g->tree->lock);

@@ -281,7 +281,7 @@ __poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt)
 
 	poll_wait(file, &g->poll, pt);
 	spin_lock(&g->lock);
-	if (g->end)
+	if (g->end || kgroup_expired(g))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	if (!g->members)
 		mask |= EPOLLOUT | EPOLLWRNORM;

@@ -3,6 +3,8 @@
 #ifndef KCHAN_URING_H
 #define KCHAN_URING_H
 
+#include <linux/sched/signal.h>
+
 #ifdef KCHAN_HAVE_URING_CMD_H
 #include <linux/io_uring/cmd.h>
 #else
@@ -35,14 +37,18 @@ static inline bool kchan_uring_compat(unsigned int issue_flags)
 #endif
 }
 
-/* Is the task gone that submitted the command? Then its memory is, too. */
+/*
+ * Is the task gone that submitted the command? Then its memory is, too. One that exits
+ * may run what it was given before it is marked as exiting.
+ */
 static inline bool kchan_uring_dead(unsigned int issue_flags)
 {
 #ifdef KCHAN_HAVE_URING_TASK_DEAD
 	if (issue_flags & IO_URING_F_TASK_DEAD)
 		return true;
 #endif
-	return current->flags & (PF_EXITING | PF_KTHREAD);
+	return current->flags & (PF_EXITING | PF_KTHREAD) ||
+	       current->signal->flags & SIGNAL_GROUP_EXIT;
 }
 
 #endif

@@ -10,6 +10,12 @@ static void call_refs(struct kchan *c, int side, int delta)
 	c->call_refs[side] += delta;
 }
 
+/* Has this call a reference to its file of its own? A worker of io_uring's has the request's. */
+static int own_refs(void)
+{
+	return kchan_shared_fds() && !(current->flags & PF_IO_WORKER);
+}
+
 static __always_inline void init_waiter(struct kchan_waiter *w, struct kchan_node *n, bool single)
 {
 	w->state = KCHAN_PENDING;
@@ -31,7 +37,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 {
 	bool rx = side == KCHAN_SIDE_RX;
 	wait_queue_head_t *wq = rx ? &c->tx_poll : &c->rx_poll;
-	int refs = kchan_shared_fds();
+	int refs = own_refs();
 	bool done;
 
 	init_waiter(w, n, true);
@@ -66,7 +72,7 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 			       struct kchan_node *n, struct kgroup *under, s64 deadline)
 {
 	struct kchan_wake wk kchan_uninitialized;
-	int refs = kchan_shared_fds();
+	int refs = own_refs();
 	bool tx = side == KCHAN_SIDE_TX;
 	struct kgroup_node un;
 	int r;

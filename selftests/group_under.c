@@ -613,4 +613,85 @@ TEST(a_groups_deadline_beside_a_transfer)
 	EXPECT_TRUE(n < 100 || met);
 }
 
+/* ---- the deadline is the end, however late its timer ---- */
+
+struct late { int g, full, member, e[2]; };
+
+static long late_send(struct late *l) { return chan_send(l->e[1], "", 1, l->g, CHAN_NOW); }
+static long late_poll(struct late *l)
+{
+	struct pollfd p = { .fd = l->g, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 1 ? -ETIMEDOUT : 0;
+}
+
+static long late_recv(struct late *l)
+{
+	char b;
+
+	return chan_recv(l->e[0], &b, 1, l->g, CHAN_NOW);
+}
+
+static long late_batch(struct late *l)
+{
+	struct chan_msg m[2] = { { .buf = "", .len = 1 }, { .buf = "", .len = 1 } };
+
+	return chan_sendm(l->e[1], m, 2, l->g, CHAN_NOW);
+}
+
+static long late_select(struct late *l)
+{
+	struct chan_case c = send_case(l->e[1], "", 1);
+
+	return chan_select(&c, 1, 0, l->g, CHAN_NOW);
+}
+
+static long late_join(struct late *l) { return chan_join(l->full, -1, CHAN_NOW); }
+
+/* What comes after the deadline is not the cause. */
+static long late_cancel(struct late *l)
+{
+	struct chan_group_info i;
+
+	chan_cancel(l->g, EIO, "too late");
+	chan_group_info(l->g, &i, sizeof(i));
+	return i.err == ETIMEDOUT && !i.why[0] ? -ETIMEDOUT : -(long)i.err;
+}
+
+static long late_leave(struct late *l)
+{
+	struct chan_group_info i;
+
+	chan_leave(l->member, EIO, "too late");
+	chan_group_info(l->full, &i, sizeof(i));
+	return i.err == ETIMEDOUT && i.failed == 1 ? -ETIMEDOUT : -(long)i.err;
+}
+
+TEST(a_group_whose_deadline_has_passed_has_ended)
+{
+	static long (*const calls[])(struct late *l) = {
+		late_send, late_recv, late_batch, late_select, late_poll, late_join, late_cancel,
+		late_leave,
+	};
+
+	for (int i = 0; i < quick(80, 24); i++) {
+		int64_t t = chan_after(15 * MS);
+		struct late l = { .g = chan_group(-1, t, 0, 0),
+				  .full = chan_group(-1, t, CHAN_FAIL_FAST, 1) };
+
+		ASSERT_TRUE(l.g >= 0 && l.full >= 0);
+		l.member = chan_join(l.full, -1, CHAN_NOW);
+		ASSERT_LE(0, l.member);
+		ASSERT_EQ(0, chan_make(l.e, 1, 8, 0));
+		while (chan_after(0) <= t)
+			;
+		ASSERT_EQ(-ETIMEDOUT, calls[i % 8](&l)) TH_LOG("call %d", i % 8);
+		EXPECT_EQ(0, info_of(l.e[0]).sent);
+		close2(l.e);
+		close(l.member);
+		close(l.full);
+		close(l.g);
+	}
+}
+
 TEST_HARNESS_MAIN

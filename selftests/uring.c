@@ -640,4 +640,73 @@ TEST_F(uring, ends_that_race_lose_nothing)
 	close2(e);
 }
 
+/* A command that waits holds its end, wherever it waits. */
+TEST_F(uring, a_waiting_command_is_a_reference)
+{
+	for (int async = 0; async < 2; async++) {
+		struct io_uring ring;
+		struct io_uring_sqe *sqe;
+
+		ASSERT_EQ(0, io_uring_queue_init(4, &ring, 0));
+		sqe = sqe_of(&ring, 0);
+		chan_prep_recv(sqe, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
+		if (async)
+			sqe->flags |= IOSQE_ASYNC;
+		ASSERT_EQ(1, io_uring_submit(&ring));
+		ASSERT_TRUE(parked(self->e[0], 0, 1));
+		EXPECT_EQ(2, info_of(self->e[0]).receivers) TH_LOG("async %d", async);
+		EXPECT_EQ(1, info_of(self->e[0]).senders);
+		io_uring_queue_exit(&ring);
+		ASSERT_TRUE(parked(self->e[0], 0, 0));
+	}
+}
+
+#ifndef IORING_SETUP_DEFER_TASKRUN
+#define IORING_SETUP_DEFER_TASKRUN (1U << 13)
+#endif
+
+/*
+ * A ring whose work is done only when its task asks for it, and that another ring of the
+ * task waits for: so that the kernel does it for the task when that is killed.
+ */
+static int waits_and_never_looks(void *arg)
+{
+	int *end = arg;
+	struct io_uring ring, other;
+	struct kchan_xfer x;
+	char buf[64];
+	struct io_uring_sqe *sqe;
+
+	WANT(!io_uring_queue_init(4, &ring, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN));
+	WANT(!io_uring_queue_init(4, &other, 0));
+	PREP(&ring, 1, chan_prep_recv, end[0], &x, buf, sizeof(buf), -1, CHAN_FOREVER);
+	WANT(io_uring_submit(&ring) == 1);
+	sqe = sqe_of(&other, 2);
+	io_uring_prep_poll_add(sqe, ring.ring_fd, POLLIN);
+	WANT(io_uring_submit(&other) == 1);
+	for (;;)
+		pause();
+}
+
+TEST_F(uring, a_killed_task_gives_back_what_its_ring_was_handed)
+{
+	if (!parks())
+		SKIP(return, "a worker of this kernel's receives it, and is done");
+	for (int i = 0; i < quick(30, 8); i++) {
+		struct party p;
+		char msg[64];
+		int e[2];
+
+		ASSERT_EQ(0, chan_make(e, 64, 0, 0));
+		ASSERT_TRUE(party_start(&p, true, waits_and_never_looks, e));
+		ASSERT_TRUE(parked(e[0], 0, 1));
+		ASSERT_TRUE(asleep_in(&p.tid, SYS_pause));
+		ASSERT_EQ(0, chan_send(e[1], "not lost", 8, -1, SOON));
+		kill(p.pid, SIGKILL);
+		EXPECT_EQ(-SIGKILL, party_end(&p));
+		ASSERT_EQ(8, chan_recv(e[0], msg, sizeof(msg), -1, SOON)) TH_LOG("round %d", i);
+		close2(e);
+	}
+}
+
 TEST_HARNESS_MAIN
