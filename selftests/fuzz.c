@@ -170,7 +170,8 @@ static void some_cases(struct player *p, struct chan_case *c, bool polls)
 {
 	for (int i = 0; i < ROOM; i++) {
 		c[i].op = odd_one_in(p, 10) ? (int)rnd(p, 9) - 4 : 1 + (int)rnd(p, polls ? 3 : 2);
-		c[i].fd = c[i].op == CHAN_POLL ? some_fd(p) : fd_of_kind(p, c[i].op == CHAN_SEND ? CHAN_TX : CHAN_RX);
+		c[i].fd = c[i].op == CHAN_POLL ? some_fd(p) :
+			  fd_of_kind(p, c[i].op == CHAN_SEND ? CHAN_TX : CHAN_RX);
 		c[i].events = c[i].op == CHAN_POLL ? (one_in(p, 8) ? rnd(p, 1U << 31) : POLLIN | POLLOUT) : 0;
 		c[i].revents = 0;
 		some_msg(p, &c[i].msg);
@@ -630,7 +631,8 @@ FIXTURE_SETUP(fuzz)
 	counts = shared(sizeof(*counts));
 	ASSERT_TRUE(counts && memory());
 	fail_sleepers(true);
-	put("/sys/kernel/debug/fail_page_alloc/min-order", "10");	/* a fault that fails ends the process */
+	/* a page fault that fails ends the process */
+	put("/sys/kernel/debug/fail_page_alloc/min-order", "10");
 }
 
 FIXTURE_TEARDOWN(fuzz)
