@@ -125,7 +125,7 @@ TEST(sizes_from_empty_to_the_limit)
 	for (unsigned i = 0; i < sizeof(in); i++)
 		in[i] = i * 31 + i / 251;
 	for (int cap = 0; cap < 2; cap++) {
-		ASSERT_EQ(0, chan_make(e, 65536, 8, 0));
+		ASSERT_EQ(0, chan_make(e, 65536, cap ? 8 : 1, 0));
 		for (int i = 0; i < 8; i++) {
 			memset(out, 0, sizeof(out));
 			ASSERT_EQ(0, chan_send(e[1], in, sizes[i], -1, CHAN_NOW));

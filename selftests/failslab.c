@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Every allocation and every copy of every call fails, one after the other: the
- * call says so, nothing has changed, and the same call made again works.
+ * Every allocation and every copy that the kernel can make fail, of every call, does,
+ * one after the other: the call says so, nothing has changed, and the same call made
+ * again works. (Copies of a few words, done in line, can't be made to.)
  *
  * Only kernels with fault injection can do that.
  */

@@ -372,8 +372,7 @@ TEST(fork_waits_for_a_place)
 		if (pid == 0) {
 			int now = __atomic_add_fetch(&c->active, 1, __ATOMIC_SEQ_CST);
 
-			if (now > __atomic_load_n(&c->most, __ATOMIC_SEQ_CST))
-				__atomic_store_n(&c->most, now, __ATOMIC_SEQ_CST);
+			note_most(&c->most, now);
 			usleep(10);
 			__atomic_add_fetch(&c->done, 1, __ATOMIC_SEQ_CST);
 			__atomic_sub_fetch(&c->active, 1, __ATOMIC_SEQ_CST);

@@ -34,8 +34,8 @@ FIXTURE_SETUP(abi)
 	int e[2];
 
 	self->log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK);
-	if (self->log >= 0)
-		lseek(self->log, 0, SEEK_END);
+	ASSERT_LE(0, self->log);
+	lseek(self->log, 0, SEEK_END);
 	self->dev = open("/dev/kchan", O_RDWR);
 	ASSERT_LE(0, self->dev);
 	ASSERT_EQ(0, chan_make(e, 64, 2, 0));

@@ -396,7 +396,7 @@ TEST(an_exec_is_the_end_of_the_owners_it_had)
 	ASSERT_EQ(0, pipe(p));
 	pid = fork();
 	if (!pid) {
-		char *argv[] = { "/proc/self/exe", "--help", NULL };
+		char *argv[] = { "/bin/busybox", "sleep", "1000", NULL };	/* it goes on */
 
 		close(1);
 		close(2);
@@ -412,6 +412,8 @@ TEST(an_exec_is_the_end_of_the_owners_it_had)
 	EXPECT_TRUE(turns(w, POLLIN));
 	EXPECT_EQ(EOWNERDEAD, ginfo(w).err);
 	EXPECT_EQ(pid, ginfo(w).by_pid);
+	EXPECT_EQ(0, waitpid(pid, NULL, WNOHANG));
+	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	close(w);
 }

@@ -42,8 +42,7 @@ static bool take(struct board *b, int me)
 	} while (!__atomic_compare_exchange_n(&b->word, &old, new, false, __ATOMIC_SEQ_CST,
 					      __ATOMIC_SEQ_CST));
 	held = __builtin_popcount((uint32_t)new);
-	if (held > __atomic_load_n(&b->most, __ATOMIC_SEQ_CST))
-		__atomic_store_n(&b->most, held, __ATOMIC_SEQ_CST);
+	note_most(&b->most, held);
 	return true;
 }
 

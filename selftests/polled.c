@@ -221,6 +221,43 @@ TEST(readiness_that_is_gone_does_not_fire)
 	close2(e);
 }
 
+/* Make it ready and no longer so, before who sleeps on this processor can look. */
+static void *flash(void *arg)
+{
+	struct sched_param high = { .sched_priority = 10 };
+	int *p = arg;
+	char c;
+
+	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &high))
+		return (void *)1;
+	usleep(5000);
+	return write(p[1], "x", 1) == 1 && read(p[0], &c, 1) == 1 ? NULL : (void *)2;
+}
+
+TEST(a_poke_without_readiness_does_not_fire)
+{
+	cpu_set_t one, all;
+	int p[2];
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	ASSERT_EQ(0, pipe2(p, O_NONBLOCK));
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(all), &all));
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	for (int i = 0; i < 10; i++) {
+		struct chan_case c = poll_case(p[0], POLLIN);
+		pthread_t t;
+		void *bad;
+
+		ASSERT_EQ(0, pthread_create(&t, NULL, flash, p));
+		EXPECT_EQ(-ETIMEDOUT, chan_select(&c, 1, 0, -1, chan_after(50 * MS)));
+		pthread_join(t, &bad);
+		ASSERT_EQ(NULL, bad);
+	}
+	ASSERT_EQ(0, sched_setaffinity(0, sizeof(all), &all));
+	close2(p);
+}
+
 /* Exactly one of a channel's message and a pipe's byte is taken by each select. */
 TEST(exactly_one_of_file_and_channel)
 {

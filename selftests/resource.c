@@ -356,6 +356,7 @@ TEST_F(memory, a_small_group_bounds_what_a_user_can_take)
 		TH_LOG("status %x", status);
 	EXPECT_LT(50, *made);
 	EXPECT_GT(300, *made);		/* 16 MB */
+	EXPECT_LE(0, used());
 	EXPECT_GT(2 << 20, used());
 	EXPECT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
 	EXPECT_EQ(4, chan_recv(e[0], &v, 4, -1, CHAN_NOW));

@@ -145,6 +145,7 @@ static inline bool party_start(struct party *p, bool process, int (*fn)(void *),
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		signal(SIGPIPE, SIG_DFL);	/* no channel sends it: it would show */
 		_exit(fn(arg));
 	}
 	p->pid = p->tid = pid;		/* by the parent alone: it may be shared memory */
@@ -233,6 +234,16 @@ static inline int open_count(void)
 static inline int thread_count(void)
 {
 	return entries("/proc/self/task");
+}
+
+/* To the largest seen. */
+static inline void note_most(int *most, int now)
+{
+	int old = __atomic_load_n(most, __ATOMIC_SEQ_CST);
+
+	while (now > old &&
+	       !__atomic_compare_exchange_n(most, &old, now, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+		;
 }
 
 static inline void close2(int *end)

@@ -21,7 +21,7 @@ kills=$(sed -n 's/.*kchan_kills=\([0-9]*\).*/\1/p' /proc/cmdline)
 limit=$(sed -n 's/.*kchan_limit=\([0-9]*\).*/\1/p' /proc/cmdline)
 limit=${limit:-300}
 only=$(sed -n 's/.*kchan_only=\([^ ]*\).*/\1/p' /proc/cmdline)
-pass=0 fail=0 skip=0 ran=0
+pass=0 fail=0 skip=0 found=
 # gcc 12's ThreadSanitizer knows address spaces with at most 28 random bits
 echo 28 > /proc/sys/vm/mmap_rnd_bits 2>/dev/null
 
@@ -47,7 +47,6 @@ limited()	# seconds, program...: its output is in /tmp/log
 	echo "$* $(($(seconds) + secs + 30))" > /tmp/now
 	timeout -s KILL "$secs" "$@" > /tmp/log 2>&1 < /dev/null; rc=$?
 	rm -f /tmp/now
-	ran=$((ran + 1))
 	[ $rc != 137 ] || echo "# $1: killed, perhaps after $secs s"
 }
 
@@ -103,7 +102,7 @@ page()	# program: an example of a man page or the README, which exits with 0
 
 chosen()	# name: is it among the tests asked for?
 {
-	[ -z "$only" ] || case ",$only," in *",$1,"*) ;; *) return 1 ;; esac
+	[ -z "$only" ] || case ",$only," in *",$1,"*) found=$found,$1, ;; *) return 1 ;; esac
 }
 
 insmod /kchan.ko || bad "insmod"
@@ -119,20 +118,25 @@ shell)	echo "kchan is loaded; programs are in /examples, /selftests and /docs; e
 		chosen "${words%% *}" && example $words
 	done 3< /examples/tests
 	for t in /docs/*; do chosen "${t##*/}" && page "$t"; done
-	[ "$ran" != 0 ] || bad "no test is named $only" ;;
+	for t in $(echo "$only" | tr , ' '); do
+		case $found in *",$t,"*) ;; *) bad "no test is named $t" ;; esac
+	done ;;
 esac
 sleep 0.2
 rmmod kchan || bad "rmmod"
-if [ -e /sys/kernel/debug/kmemleak ]; then
-	sleep 5; echo scan > /sys/kernel/debug/kmemleak
-	sleep 5; echo scan > /sys/kernel/debug/kmemleak
+if grep -q kmemleak=on /proc/cmdline; then	# which may have turned itself off meanwhile
+	sleep 5; echo scan > /sys/kernel/debug/kmemleak || bad "kmemleak is off"
+	sleep 5; echo scan > /sys/kernel/debug/kmemleak || bad "kmemleak is off"
 	cat /sys/kernel/debug/kmemleak > /tmp/leaks	# a file whose size is always 0
 	if [ -s /tmp/leaks ]; then
 		head -40 /tmp/leaks; bad "kmemleak"
 	fi
 fi
-if dmesg | grep -E 'WARNING|BUG|Oops|KASAN|UBSAN|possible (recursive|circular)|blocked for more|detected stall|unregister_netdevice|leaked' | grep -v 'Debug' > /tmp/splat; then
+if dmesg | grep -E 'WARNING|BUG|Oops|KASAN|UBSAN|possible (recursive|circular)|blocked for more|detected stall|expedited stalls|unregister_netdevice|leaked|non-static key|turning off the|detector disabled' | grep -v 'Debug' > /tmp/splat; then
 	cat /tmp/splat; bad "kernel log"
+fi
+if [ -e /proc/lockdep_stats ] && ! grep -q 'debug_locks: *1' /proc/lockdep_stats; then
+	bad "lockdep is off"
 fi
 echo "VERDICT pass=$pass fail=$fail skip=$skip" > /dev/ttyS1
 sync

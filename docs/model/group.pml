@@ -218,8 +218,8 @@ proctype waiter()
 proctype watcher()
 {
 	do
-	:: atomic { cancelled && linked[0] -> assert(ended[0] || left[0]) }
-	:: atomic { cancelled && linked[1] -> assert(ended[1] || left[1]) }
+	:: atomic { cancelled && linked[0] && !(ended[0] || left[0]) -> assert(false) }
+	:: atomic { cancelled && linked[1] && !(ended[1] || left[1]) -> assert(false) }
 	:: timeout -> break
 	od
 }
