@@ -76,7 +76,7 @@ build_module()	# kernel build dir, name: kchan.ko in build/NAME; a warning is an
 	mkdir -p "$dir"
 	cp -r "$top/kmod" "$top/uapi" "$dir/"
 	if ! make -C "$1" M="$dir/kmod" KBUILD_MODPOST_WARN=${3:-} modules > "$dir/log" 2>&1 ||
-	   grep -i 'warning:' "$dir/log" | grep -v 'the compiler differs\|undefined!\|Module.symvers'; then
+	   grep -i 'warning:' "$dir/log" | grep -v 'the compiler differs\|undefined!\|unresolved symbol\|Module.symvers'; then
 		grep -iE 'error|warning' -A5 "$dir/log" >&2 || tail "$dir/log" >&2
 		return 1
 	fi
