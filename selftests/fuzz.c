@@ -573,13 +573,15 @@ static void worker(uint64_t seed)
 	play(&p[1]);
 }
 
-/* So many more moves, or what a slow machine does in a while. */
+/* So many more moves, or what a slow machine does in a while, or until a process ends. */
 static void await_moves(uint64_t n)
 {
 	uint64_t first = __atomic_load_n(&counts->moves, __ATOMIC_RELAXED);
 	int64_t end = chan_after(500 * MS);
+	siginfo_t ended = {};
 
-	while (__atomic_load_n(&counts->moves, __ATOMIC_RELAXED) - first < n && chan_after(0) < end)
+	while (__atomic_load_n(&counts->moves, __ATOMIC_RELAXED) - first < n && chan_after(0) < end &&
+	       !waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) && !ended.si_pid)
 		usleep(1000);
 }
 
@@ -654,9 +656,11 @@ TEST_F_TIMEOUT(fuzz, nothing_breaks, 7200)
 	TH_LOG("KCHAN_SEED=%llu", (unsigned long long)seed);
 	first_slots(_metadata);
 	while (chan_after(0) < end) {
-		int i = rnd(&me, WORKERS);
+		int i;
 
-		if (!pid[i]) {
+		for (i = 0; i < WORKERS; i++) {
+			if (pid[i])
+				continue;
 			pid[i] = fork();
 			if (!pid[i])
 				worker(seed + n);
@@ -664,16 +668,17 @@ TEST_F_TIMEOUT(fuzz, nothing_breaks, 7200)
 			n++;
 		}
 		await_moves(rnd(&me, 400));
-		i = rnd(&me, WORKERS);
-		if (!pid[i])
-			continue;
-		status = 0;		/* by itself it ends of a fault, if at all */
-		if (waitpid(pid[i], &status, WNOHANG) == pid[i]) {
+		for (i = 0; i < WORKERS; i++) {
+			if (waitpid(pid[i], &status, WNOHANG) != pid[i])
+				continue;
+			/* by itself it ends of a fault: of a signal's frame, that failed */
 			ASSERT_TRUE(WIFSIGNALED(status)) TH_LOG("status %x", status);
 			ended++;
 			pid[i] = 0;
-			continue;
 		}
+		i = rnd(&me, WORKERS);
+		if (!pid[i])
+			continue;
 		kill(pid[i], SIGKILL);
 		ASSERT_TRUE(gone(pid[i])) TH_LOG("a process can't be killed");
 		pid[i] = 0;
@@ -696,7 +701,7 @@ TEST_F_TIMEOUT(fuzz, nothing_breaks, 7200)
 	close2(e);
 	TH_LOG("%d processes, %d of them ended by themselves, %llu moves", n, ended,
 	       (unsigned long long)counts->moves);
-	EXPECT_LT(1000, counts->moves);
+	EXPECT_LT(quick(1000, 100), counts->moves);
 }
 
 TEST_HARNESS_MAIN
