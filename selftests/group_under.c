@@ -674,8 +674,8 @@ TEST(a_group_whose_deadline_has_passed_has_ended)
 		late_leave,
 	};
 
-	for (int i = 0; i < quick(80, 24); i++) {
-		int64_t t = chan_after(15 * MS);
+	for (int i = 0; i < quick(40, 16); i++) {
+		int64_t t = chan_after(100 * MS);
 		struct late l = { .g = chan_group(-1, t, 0, 0),
 				  .full = chan_group(-1, t, CHAN_FAIL_FAST, 1) };
 

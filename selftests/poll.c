@@ -300,7 +300,7 @@ TEST(every_message_and_every_room_is_one_edge)
 		EXPECT_EQ(0, wait_event(ep, 0));
 	}
 	EXPECT_EQ(-EAGAIN, chan_send(e[1], &v, 4, -1, CHAN_NOW));
-	EXPECT_EQ(-ETIMEDOUT, chan_send(e[1], &v, 4, -1, chan_after(MS)));
+	EXPECT_EQ(-ETIMEDOUT, chan_send(e[1], &v, 4, -1, chan_after(100 * MS)));
 	EXPECT_EQ(EPOLLIN, wait_event(ep, 0));	/* it was parked for a while */
 	EXPECT_EQ(0, epoll_ctl(ep, EPOLL_CTL_DEL, e[0], NULL));
 	ASSERT_EQ(0, add(ep, e[1], EPOLLOUT | EPOLLET));
