@@ -41,9 +41,8 @@ static void take_part(void *arg, unsigned k, long messages)
 			line_recv(&s->line, msg);
 }
 
-/* The cost of a message; < 0: the peer has no such queue, which is said. */
-static double measure(const char *subject, const struct peer *p, size_t size, unsigned capacity,
-		      unsigned senders, unsigned receivers)
+static void measure(const char *subject, const char *n, const struct peer *p, size_t size,
+		    unsigned capacity, unsigned senders, unsigned receivers)
 {
 	long base = size > 8192 ? 512 : 8192 / (1 + size / 1024);
 	long messages = (scaled(base) + EVEN - 1) / EVEN * EVEN;
@@ -52,47 +51,40 @@ static double measure(const char *subject, const struct peer *p, size_t size, un
 
 	if (!line_open(&s.line, p, size, capacity)) {
 		skip(subject, p->name, strerror(errno));
-		return -1;
+		return;
 	}
 	/* warm: all of a ring's pages have been touched */
 	ns = crew(senders + receivers, true, take_part, &s,
 		  (messages / 10 + 2 * capacity) / EVEN * EVEN, messages);
 	line_close(&s.line);
-	return (double)ns / messages;
+	row_text(subject, p->name, size, n, "ns", (double)ns / messages);
 }
 
 static void measure_all(size_t size, unsigned senders, unsigned receivers, const char *hot)
 {
 	bool alone = senders == 1 && receivers == 1;
-	double ns;
 	char n[16];
 
 	snprintf(n, sizeof(n), "%u:%u", senders, receivers);
-	for (const struct peer *p = peers; p->name; p++) {
-		if (!peer_takes(p, size, CAPACITY) || !p->whole || (!alone && size > p->whole) ||
-		    !wanted(p, size, hot))
-			continue;
-		ns = measure("stream", p, size, CAPACITY, senders, receivers);
-		if (ns >= 0)
-			row_text("stream", p->name, size, n, "ns", ns);
-	}
+	for (const struct peer *p = peers; p->name; p++)
+		if (peer_takes(p, size, CAPACITY) && p->whole &&
+		    (alone || size <= p->whole) && wanted(p, size, hot))
+			measure("stream", n, p, size, CAPACITY, senders, receivers);
 }
 
 static void measure_capacities(void)
 {
 	static const unsigned capacity[] = { 0, 1, 4, 16, 64, 256, 1024 };
 	static const char *const names[] = { "kchan", "mqueue" };
-	double ns;
+	char n[16];
 
 	for (unsigned i = 0; i < sizeof(capacity) / sizeof(*capacity); i++)
 		for (int k = 0; k < 2; k++) {
 			const struct peer *p = peer_named(names[k]);
 
-			if (!peer_takes(p, 64, capacity[i]))
-				continue;
-			ns = measure("stream_capacity", p, 64, capacity[i], 1, 1);
-			if (ns >= 0)
-				row("stream_capacity", p->name, 64, capacity[i], "ns", ns);
+			snprintf(n, sizeof(n), "%u", capacity[i]);
+			if (peer_takes(p, 64, capacity[i]))
+				measure("stream_capacity", n, p, 64, capacity[i], 1, 1);
 		}
 }
 

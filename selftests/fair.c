@@ -290,15 +290,6 @@ TEST(a_lock_excludes)
 /* FA-06: one that spins on a default does not stop the ping-pong beside it */
 struct pong { int a[2], b[2], stop[2], n; };
 
-static void one_cpu(void)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
 static int spin(void *arg)
 {
 	struct pong *g = arg;

@@ -486,16 +486,10 @@ static const struct { void (*fn)(struct player *p); int weight; } moves[] = {
 
 static void move(struct player *p)
 {
-	static int total;
-	int at, i = 0;
+	int at, total = 0, i = 0;
 
-	if (!total) {
-		int sum = 0;
-
-		for (int k = 0; k < MOVES; k++)
-			sum += moves[k].weight;
-		total = sum;
-	}
+	for (int k = 0; k < MOVES; k++)
+		total += moves[k].weight;
 	p->sane = !one_in(p, 3);
 	for (at = rnd(p, total); at >= moves[i].weight; i++)
 		at -= moves[i].weight;

@@ -221,14 +221,21 @@ TEST(readiness_that_is_gone_does_not_fire)
 	close2(e);
 }
 
+/* This thread runs before all others of its processor. */
+static bool go_first(void)
+{
+	struct sched_param high = { .sched_priority = 10 };
+
+	return !pthread_setschedparam(pthread_self(), SCHED_FIFO, &high);
+}
+
 /* Make it ready and no longer so, before who sleeps on this processor can look. */
 static void *flash(void *arg)
 {
-	struct sched_param high = { .sched_priority = 10 };
 	int *p = arg;
 	char c;
 
-	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &high))
+	if (!go_first())
 		return (void *)1;
 	usleep(5000);
 	return write(p[1], "x", 1) == 1 && read(p[0], &c, 1) == 1 ? NULL : (void *)2;
@@ -236,14 +243,10 @@ static void *flash(void *arg)
 
 TEST(a_poke_without_readiness_does_not_fire)
 {
-	cpu_set_t one, all;
 	int p[2];
 
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
 	ASSERT_EQ(0, pipe2(p, O_NONBLOCK));
-	ASSERT_EQ(0, sched_getaffinity(0, sizeof(all), &all));
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	ASSERT_TRUE(one_cpu());
 	for (int i = 0; i < 10; i++) {
 		struct chan_case c = poll_case(p[0], POLLIN);
 		pthread_t t;
@@ -254,7 +257,6 @@ TEST(a_poke_without_readiness_does_not_fire)
 		pthread_join(t, &bad);
 		ASSERT_EQ(NULL, bad);
 	}
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(all), &all));
 	close2(p);
 }
 
@@ -350,16 +352,15 @@ TEST(a_select_does_not_see_itself_wait)
 	close2(e);
 }
 
-struct hog { int fd, stop; int64_t until; };
+struct hog { int fd; int64_t until; };
 
 /* Make the file ready, and leave the processor to nobody until the deadline has passed. */
 static void *hog(void *arg)
 {
 	struct hog *h = arg;
-	struct sched_param high = { .sched_priority = 10 };
 	uint64_t one = 1;
 
-	if (pthread_setschedparam(pthread_self(), SCHED_FIFO, &high))
+	if (!go_first())
 		return (void *)1;
 	if (write(h->fd, &one, sizeof(one)) != sizeof(one))
 		return (void *)2;
@@ -371,15 +372,11 @@ static void *hog(void *arg)
 TEST(a_file_that_is_ready_in_time_is_chosen_by_who_runs_too_late)
 {
 	struct hog h = { .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
-	cpu_set_t one, all;
 	uint64_t v;
 
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	ASSERT_EQ(0, sched_getaffinity(0, sizeof(all), &all));
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+	ASSERT_TRUE(one_cpu());
 	for (int i = 0; i < 10; i++) {
-		struct chan_case c = { .fd = h.fd, .op = CHAN_POLL, .events = POLLIN };
+		struct chan_case c = poll_case(h.fd, POLLIN);
 		pthread_t t;
 		void *bad;
 
@@ -390,7 +387,6 @@ TEST(a_file_that_is_ready_in_time_is_chosen_by_who_runs_too_late)
 		ASSERT_EQ(NULL, bad);
 		EXPECT_EQ(8, read(h.fd, &v, 8));
 	}
-	ASSERT_EQ(0, sched_setaffinity(0, sizeof(all), &all));
 	close(h.fd);
 }
 

@@ -157,11 +157,6 @@ static long (*const ways[])(int, int, int64_t) = {
 
 #define WAYS (int)(sizeof(ways) / sizeof(ways[0]))
 
-static bool all_parked(int fd, unsigned n)
-{
-	return parked(fd, 0, n);
-}
-
 FIXTURE(short_room) { int e[2], group; };
 
 FIXTURE_SETUP(short_room)
@@ -188,7 +183,7 @@ TEST_F(short_room, whoever_waits_and_whoever_sends)
 				w[i].rx = self->e[0];
 				w[i].group = self->group;
 				ASSERT_TRUE(begin(&w[i], wait));
-				ASSERT_TRUE(all_parked(self->e[0], i + 1));
+				ASSERT_TRUE(parked(self->e[0], 0, i + 1));
 			}
 			EXPECT_EQ(now ? -EAGAIN : -ETIMEDOUT,
 				  ways[way % WAYS](self->e[1], self->group,
@@ -213,7 +208,7 @@ TEST_F(short_room, an_armed_send)
 
 		*w = (struct waiter){ .rx = self->e[0], .group = self->group };
 		ASSERT_TRUE(begin(w, wait));
-		ASSERT_TRUE(all_parked(self->e[0], 1));
+		ASSERT_TRUE(parked(self->e[0], 0, 1));
 		armed = chan_arm(&c, 1, 0);
 		ASSERT_LE(0, armed);
 		ASSERT_EQ(-EMSGSIZE, result(w, wait)) TH_LOG("wait %d was not told", wait);
@@ -240,7 +235,7 @@ TEST_F(short_room, commands)
 
 		*w = (struct waiter){ .rx = self->e[0], .group = self->group };
 		ASSERT_TRUE(begin(w, 0));
-		ASSERT_TRUE(all_parked(self->e[0], 1));
+		ASSERT_TRUE(parked(self->e[0], 0, 1));
 		ASSERT_EQ(0, io_uring_queue_init(2, &ring, 0));
 		sqe = io_uring_get_sqe(&ring);
 		ASSERT_NE(NULL, sqe);

@@ -246,6 +246,16 @@ static inline void note_most(int *most, int now)
 		;
 }
 
+/* The caller, and those it starts from here on, share one processor. */
+static inline bool one_cpu(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
 static inline void close2(int *end)
 {
 	close(end[0]);
