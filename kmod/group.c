@@ -66,11 +66,13 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
+static void expire(struct kgroup *g);
+
 static void expire_work(struct work_struct *work)
 {
 	struct kgroup *g = container_of(work, struct kgroup, expire);
 
-	kgroup_expire(g);
+	expire(g);
 	kgroup_put(g);
 }
 
@@ -149,15 +151,13 @@ static int join_error(const struct kgroup_cause *end)
 	return -end->err;
 }
 
-/* What a call under @g gets if that has ended, or should have: its timer may be late. */
+/* What a call under @g gets if that has ended. */
 int kgroup_error(struct kgroup *g)
 {
-	const struct kgroup_cause *end = smp_load_acquire(&g->end);
+	const struct kgroup_cause *end;
 
-	if (!end && kgroup_expired(g)) {
-		kgroup_expire(g);
-		end = smp_load_acquire(&g->end);
-	}
+	kgroup_end_if_late(g);
+	end = smp_load_acquire(&g->end);
 	return end ? error_of(end) : 0;
 }
 
@@ -270,7 +270,7 @@ static void expire_locked(struct kgroup *g)
 	end_for(top, ETIMEDOUT, "", true);
 }
 
-void kgroup_expire(struct kgroup *g)
+static void expire(struct kgroup *g)
 {
 	mutex_lock(&g->tree->lock);
 	expire_locked(g);
@@ -280,6 +280,13 @@ void kgroup_expire(struct kgroup *g)
 bool kgroup_expired(struct kgroup *g)
 {
 	return g->deadline != KTIME_MAX && g->deadline <= ktime_get();
+}
+
+/* Past its deadline a group has ended, however late its timer. May sleep. */
+void kgroup_end_if_late(struct kgroup *g)
+{
+	if (!smp_load_acquire(&g->end) && kgroup_expired(g))
+		expire(g);
 }
 
 /* Link a new group below its parent, or find that it is ended from birth. */
@@ -478,7 +485,7 @@ int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s
 {
 	int r;
 
-	kgroup_error(g);	/* so that it has ended if its deadline has passed */
+	kgroup_end_if_late(g);
 	r = wait_in(g, &g->joiners, take_place, under, deadline);
 	if (r)
 		return r;
@@ -516,8 +523,7 @@ void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
 {
 	const struct kgroup_cause *end;
 
-	if (!READ_ONCE(g->end) && kgroup_expired(g))
-		kgroup_expire(g);
+	kgroup_end_if_late(g);
 	memset(info, 0, sizeof(*info));
 	info->id = g->id;
 	info->parent_id = g->parent ? g->parent->id : 0;

@@ -393,7 +393,7 @@ int kgroup_error(struct kgroup *g);
 int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *w);
 void kgroup_detach(struct kgroup *g, struct kgroup_node *n);
 bool kgroup_expired(struct kgroup *g);
-void kgroup_expire(struct kgroup *g);
+void kgroup_end_if_late(struct kgroup *g);
 
 /* group_file.c */
 extern const struct file_operations kgroup_fops, kgroup_watch_fops;

@@ -208,8 +208,8 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
 			ret = -ETIMEDOUT;
 	}
 	__set_current_state(TASK_RUNNING);
-	if (ret == -ETIMEDOUT && under && kgroup_expired(under))
-		kgroup_expire(under);
+	if (ret == -ETIMEDOUT && under)
+		kgroup_end_if_late(under);
 	return smp_load_acquire(&w->state) != KCHAN_PENDING ? 0 : ret;
 }
 
