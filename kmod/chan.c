@@ -471,7 +471,11 @@ free:
 	return ERR_PTR(err);
 }
 
-/* References to an end, less those of calls in progress. */
+/*
+ * References to an end, less those of calls in progress. Whether a call has one
+ * is decided before it comes here, by whether its process shares its descriptors;
+ * if the other thread ends in between, one too many is counted.
+ */
 static u64 count_refs(struct kchan *c, int side, int own)
 {
 	long refs;

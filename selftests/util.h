@@ -170,7 +170,9 @@ static inline int party_end(struct party *p)
 	int status;
 
 	if (!p->pid) {
-		pthread_join(p->t, NULL);
+		pthread_join(p->t, NULL);	/* it ends after that: till then the table is shared */
+		while (!syscall(SYS_tgkill, getpid(), p->tid, 0))
+			sched_yield();
 		return p->ret;
 	}
 	if (waitpid(p->pid, &status, 0) != p->pid)
