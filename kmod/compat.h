@@ -8,7 +8,13 @@
 #include <linux/ktime.h>
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/time_namespace.h>
+#ifdef KCHAN_HAVE_URING_CMD_H
+#include <linux/io_uring/cmd.h>
+#else
+#include <linux/io_uring.h>
+#endif
 
 /* Keeps -ftrivial-auto-var-init from clearing what is written before it is read. */
 #ifdef __has_attribute
@@ -76,5 +82,52 @@ static inline void kchan_hrtimer_setup(struct hrtimer *timer,
 	timer->function = fn;
 }
 #endif
+
+/* Can commands of io_uring park, and be cancelled then? */
+#ifdef KCHAN_HAVE_URING_CANCEL
+#define KCHAN_URING_PARK	1
+#else
+#define KCHAN_URING_PARK	0
+#endif
+
+/* The command's own bytes: they may change while they are read, once. */
+static inline void kchan_uring_copy(void *to, const struct io_uring_cmd *cmd, size_t n)
+{
+#ifdef KCHAN_HAVE_URING_CMD_H
+	memcpy(to, io_uring_sqe_cmd(cmd->sqe), n);
+#else
+	memcpy(to, cmd->cmd, n);
+#endif
+	barrier();
+}
+
+static inline bool kchan_uring_fixed(const struct io_uring_cmd *cmd)
+{
+	return cmd->flags & IORING_URING_CMD_FIXED;
+}
+
+/* A 32-bit caller; where the kernel does not say, its selects are not understood. */
+static inline bool kchan_uring_compat(unsigned int issue_flags)
+{
+#ifdef KCHAN_HAVE_URING_COMPAT
+	return issue_flags & IO_URING_F_COMPAT;
+#else
+	return false;
+#endif
+}
+
+/*
+ * Is the task gone that submitted the command? Then its memory is, too. One that exits
+ * may run what it was given before it is marked as exiting.
+ */
+static inline bool kchan_uring_dead(unsigned int issue_flags)
+{
+#ifdef KCHAN_HAVE_URING_TASK_DEAD
+	if (issue_flags & IO_URING_F_TASK_DEAD)
+		return true;
+#endif
+	return current->flags & (PF_EXITING | PF_KTHREAD) ||
+	       current->signal->flags & SIGNAL_GROUP_EXIT;
+}
 
 #endif

@@ -62,7 +62,7 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 {
 	struct kgroup *g = container_of(timer, struct kgroup, timer);
 
-	queue_work(kchan_wq, &g->expire);
+	queue_work(kchan_end_wq, &g->expire);
 	return HRTIMER_NORESTART;
 }
 

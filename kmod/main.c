@@ -27,7 +27,7 @@ static int set_msg_max(const char *val, const struct kernel_param *kp)
 	return set_capped(val, kp, MSG_LIMIT);
 }
 
-static int set_capacity(const char *val, const struct kernel_param *kp)
+static int set_max_capacity(const char *val, const struct kernel_param *kp)
 {
 	return set_capped(val, kp, CAPACITY_LIMIT);
 }
@@ -37,7 +37,7 @@ static const struct kernel_param_ops msg_max_ops = {
 };
 
 static const struct kernel_param_ops capacity_ops = {
-	.set = set_capacity, .get = param_get_uint,
+	.set = set_max_capacity, .get = param_get_uint,
 };
 
 unsigned int kchan_msg_max = 64 << 10;
@@ -62,7 +62,7 @@ MODULE_PARM_DESC(max_group_depth, "Groups below one another (default 4096)");
 
 unsigned long kchan_max_user_bytes = 256UL << 20;
 module_param_named(max_user_bytes, kchan_max_user_bytes, ulong, 0644);
-MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, large messages waiting, and groups with their values; CAP_SYS_RESOURCE is exempt (default 268435456)");
+MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, large messages elsewhere, armed selects and waiting commands of io_uring, and groups with their values; CAP_SYS_RESOURCE is exempt (default 268435456)");
 
 /*
  * Copy in the structure an ioctl points to: an older caller's, of at least
@@ -188,16 +188,25 @@ static struct miscdevice dev = {
 	.fops = &dev_fops,
 };
 
-struct workqueue_struct *kchan_wq;
+/* Ends of groups wait for one another, and nothing else should wait for them. */
+struct workqueue_struct *kchan_wq, *kchan_end_wq;
+
+static void destroy_queues(void)
+{
+	if (kchan_end_wq)
+		destroy_workqueue(kchan_end_wq);
+	if (kchan_wq)
+		destroy_workqueue(kchan_wq);
+}
 
 static int __init kchan_init(void)
 {
 	int err = -ENOMEM;
 
 	kchan_wq = alloc_workqueue("kchan", WQ_UNBOUND, 8);
-	if (!kchan_wq)
-		return err;
-	err = kgroup_init();
+	kchan_end_wq = alloc_workqueue("kchan_end", WQ_UNBOUND, 8);
+	if (kchan_wq && kchan_end_wq)
+		err = kgroup_init();
 	if (err)
 		goto destroy;
 	err = misc_register(&dev);
@@ -205,7 +214,7 @@ static int __init kchan_init(void)
 		return 0;
 	kgroup_exit();
 destroy:
-	destroy_workqueue(kchan_wq);
+	destroy_queues();
 	return err;
 }
 module_init(kchan_init);
@@ -214,7 +223,7 @@ module_init(kchan_init);
 static void __exit kchan_exit(void)
 {
 	misc_deregister(&dev);
-	destroy_workqueue(kchan_wq);
+	destroy_queues();
 	kgroup_exit();
 }
 module_exit(kchan_exit);

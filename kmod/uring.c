@@ -17,7 +17,6 @@
 #include <linux/hrtimer.h>
 
 #include "sel.h"
-#include "uring.h"
 
 /* A command as it is issued. */
 struct issue {
@@ -122,7 +121,7 @@ static long run(struct issue *is, s64 deadline)
 	return kchan_select_args(&is->sel, is->under, true, true, kchan_uring_compat(is->flags));
 }
 
-#ifdef KCHAN_HAVE_URING_CANCEL
+#if KCHAN_URING_PARK
 
 /* A parked command. */
 struct kchan_op {
@@ -427,9 +426,5 @@ int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 
 u64 kchan_uring_features(void)
 {
-#ifdef KCHAN_HAVE_URING_CANCEL
-	return KCHAN_FEAT_URING | KCHAN_FEAT_URING_PARK;
-#else
-	return KCHAN_FEAT_URING;
-#endif
+	return KCHAN_FEAT_URING | (KCHAN_URING_PARK ? KCHAN_FEAT_URING_PARK : 0);
 }
