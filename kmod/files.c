@@ -2,7 +2,9 @@
 /*
  * Descriptors in messages. What may travel is an allow-list: files that neither
  * hold other files nor lead to a queue that does, so that no cycle of references
- * can be built, and a queue dies with its last receiver.
+ * can be built, and a queue dies with its last receiver. One hole is left, which
+ * AF_UNIX has too: what a TCP socket has not sent may be zero-copy data of an io_uring,
+ * which holds the files registered there until the peer has taken it.
  */
 #include <linux/eventfd.h>
 #include <linux/fdtable.h>
@@ -33,7 +35,7 @@ static bool is_inet(struct file *file)
 
 /*
  * A file that a mount shows, or memory. What the kernel keeps in file systems of
- * its own alone may look like a regular file too (a pidfd), and is none.
+ * its own alone may look like a regular file too (a pidfd, a namespace), and is none.
  */
 static bool is_plain(const struct inode *inode)
 {
@@ -41,7 +43,7 @@ static bool is_plain(const struct inode *inode)
 
 	if (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode))
 		return false;
-	return !(sb->s_flags & SB_NOUSER) || sb->s_magic == TMPFS_MAGIC ||
+	return !(sb->s_flags & (SB_NOUSER | SB_KERNMOUNT)) || sb->s_magic == TMPFS_MAGIC ||
 	       sb->s_magic == HUGETLBFS_MAGIC;
 }
 
@@ -138,8 +140,8 @@ static int room_for(u32 n)
  * Give the receiver its descriptors and store their numbers at @fds: all, or an
  * error and none. A file that a security module refuses becomes -1. Only
  * receive_fd() asks such a module, and it installs what it allows; should
- * something fail after that (another thread has taken the last number, the
- * numbers can't be stored), what was installed is closed again.
+ * something fail after that (another thread has taken the last number, or the
+ * memory at @fds away), what was installed is closed again, as by close(2).
  */
 int kchan_files_store(const struct kchan_files *f, int __user *fds)
 {
@@ -147,6 +149,9 @@ int kchan_files_store(const struct kchan_files *f, int __user *fds)
 	int err = room_for(f->n);
 	u32 i, n;
 
+	memset(fd, 0xff, sizeof(fd));
+	if (!err && copy_to_user(fds, fd, f->n * sizeof(*fd)))
+		err = -EFAULT;
 	for (n = 0; n < f->n && !err; n++) {
 		fd[n] = kchan_receive_fd(f->file[n], O_CLOEXEC);
 		if (fd[n] == -EMFILE || fd[n] == -ENFILE || fd[n] == -ENOMEM)

@@ -154,6 +154,7 @@ TEST_F(fds, what_may_not)
 		open("/dev/null", O_RDWR), syscall(SYS_pidfd_open, getpid(), 0),
 		syscall(SYS_io_uring_setup, 4, (char[256]){}),
 		timerfd_create(CLOCK_MONOTONIC, 0),
+		open("/proc/self/ns/mnt", O_RDONLY), open("/proc/self/ns/net", O_RDONLY),
 	};
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		ASSERT_GE(bad[i], 0) TH_LOG("%u", i);
@@ -190,7 +191,7 @@ static bool closed(int *p)
 
 	close(p[1]);
 	p[1] = dup(p[0]);	/* something for the teardown */
-	return poll(&pf, 1, 5000) == 1 && pf.revents == POLLHUP;
+	return poll(&pf, 1, PATIENCE) == 1 && pf.revents == POLLHUP;
 }
 
 TEST_F(fds, those_of_dropped_messages_are_closed)
