@@ -71,9 +71,12 @@ static void armed_done(struct kchan_waiter *w)
 		kchan_armed_put(a);
 }
 
+/* A select that polls it does not keep it open: if it is closed, that is its end. */
 __poll_t kchan_armed_poll(struct kchan_armed *a, struct file *file, poll_table *pt)
 {
 	poll_wait(file, &a->poll, pt);
+	if (smp_load_acquire(&a->s.w.state) == KCHAN_ABORTED)
+		return EPOLLHUP;
 	return fired(a) && atomic_read(&a->phase) != FETCHED ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
@@ -88,7 +91,8 @@ static int armed_release(struct inode *inode, struct file *file)
 	struct kchan_armed *a = file->private_data;
 	struct sel *s = &a->s;
 
-	kchan_abort(&s->w, -ECANCELED);
+	if (kchan_abort(&s->w, -ECANCELED))
+		kchan_tell_all(&a->poll, EPOLLHUP);
 	sel_dequeue(s);
 	if (fired(a) && atomic_read(&a->phase) == UNFETCHED &&
 	    s->cs[s->w.fired].op == KCHAN_RECV && s->w.res >= 0)
@@ -113,8 +117,6 @@ static int fetch(struct kchan_armed *a, const struct kchan_case *k)
 	if (s->in.len > k->msg.len || kchan_nfds(s->in.pkt) > k->msg.nfds)
 		return -EMSGSIZE;
 	err = kchan_store(&s->in, &dst);
-	if (!err && fatal_signal_pending(current))
-		err = -EINTR;
 	if (err)
 		return err;
 	atomic64_inc(&s->cs[s->w.fired].c->received);

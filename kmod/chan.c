@@ -267,16 +267,11 @@ void kchan_put_back(struct kchan *c, struct kchan_payload *p)
 	kchan_put_back_all(c, &pkts);
 }
 
-/*
- * Copy a received message out: its length, or an error and it is put back.
- * A task that is being killed would take the message with it.
- */
+/* Copy a received message out: its length, or an error and it is put back. */
 int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *dst)
 {
 	int err = kchan_store(p, dst);
 
-	if (unlikely(!err && fatal_signal_pending(current)))
-		err = -EINTR;
 	if (unlikely(err)) {
 		kchan_put_back(c, p);
 		return err;

@@ -203,7 +203,8 @@ static int store_files(const struct kchan_files *f, struct kchan_mem *dst)
 
 /*
  * Copy a message out, its descriptors last: only they can be seen by others. The
- * caller has seen to it that there is room for both.
+ * caller has seen to it that there is room for both. A task that is being killed would
+ * take the message with it: EINTR.
  */
 int kchan_store(const struct kchan_payload *p, struct kchan_mem *dst)
 {
@@ -218,6 +219,8 @@ int kchan_store(const struct kchan_payload *p, struct kchan_mem *dst)
 	} else if (copy_to_user(dst->buf, data, p->len)) {
 		return -EFAULT;
 	}
+	if (unlikely(fatal_signal_pending(current)))
+		return -EINTR;
 	if (unlikely(p->pkt && p->pkt->files))
 		return store_files(p->pkt->files, dst);
 	dst->nfds = 0;
