@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A select: what chan_select(), an armed select and a command of io_uring have in
- * common. It is made by sel_new() and filled by sel_load(); sel_probe() looks for
+ * common. It is made by sel_init() and filled by sel_load(); sel_probe() looks for
  * a case that is ready, sel_enqueue() parks it, sel_dequeue() takes it back, and
  * sel_deliver() hands a received message out. Its cases hold channels and groups,
  * not files; files that are not kchan's are held by the cases that poll them.

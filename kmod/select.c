@@ -323,6 +323,8 @@ static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool
 		}
 		r = sel_wait(s, under, a->deadline, late);
 	}
+	if (!r && under && s->w.res < 0)	/* a shut, and the group may have ended before it */
+		r = kgroup_error(under);
 	return r ?: sel_finish(s);
 }
 

@@ -140,6 +140,12 @@ unlock:
 	return r;
 }
 
+/* Nothing was moved, for @r: but a group that has ended comes first, since when it may. */
+static long ended_first(struct kgroup *under, long r)
+{
+	return (under ? kgroup_error(under) : 0) ?: r;
+}
+
 /* Takes @p: afterwards it holds no message. A group that has ended comes first. */
 long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline)
 {
@@ -160,7 +166,7 @@ long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, 
 	}
 	r = send_slow(c, p, under, deadline);
 	kchan_done(c, p);
-	return r;
+	return r < 0 ? ended_first(under, r) : r;
 }
 
 /*
@@ -292,7 +298,7 @@ long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 	} else {
 		r = recv_slow(c, room, dst->nfds, &in, under, deadline);
 		if (r < 0)
-			return r;
+			return ended_first(under, r);
 	}
 	r = kchan_deliver(c, &in, dst);
 	if (tag && r >= 0)

@@ -8,10 +8,10 @@
 
 struct race {
 	pthread_barrier_t start;
-	int e[2], rounds;
+	int e[2];
 	int fd;			/* the one that is closed */
 	unsigned int ended, closed, other;
-	bool select;
+	bool select, over;
 };
 
 static void *caller(void *arg)
@@ -19,11 +19,13 @@ static void *caller(void *arg)
 	struct race *r = arg;
 	char buf[4];
 
-	for (int i = 0; i < r->rounds; i++) {
+	for (;;) {
 		struct chan_case c[2];
 		int ret;
 
 		pthread_barrier_wait(&r->start);
+		if (r->over)
+			break;
 		c[0] = recv_case(r->fd, buf, 4);
 		c[1] = recv_case(r->e[0], buf, 4);
 		if (r->select)
@@ -43,15 +45,15 @@ static void *caller(void *arg)
 
 static void run(struct __test_metadata *_metadata, struct race *r)
 {
+	int64_t late = chan_after(60000 * MS);
+	int end[2], rounds = 0, least = 1500;
 	unsigned int seed = 1;
 	pthread_t t;
-	int end[2];
 
-	r->rounds = quick(20000, 1500);
 	pthread_barrier_init(&r->start, NULL, 2);
 	ASSERT_EQ(0, chan_make(r->e, 4, 0, 0));
 	pthread_create(&t, NULL, caller, r);
-	for (int i = 0; i < r->rounds; i++) {
+	for (; rounds < quick(20000, least) && (rounds < least || chan_after(0) < late); rounds++) {
 		if (r->select) {
 			ASSERT_EQ(0, chan_make(end, 4, 0, 0));
 			r->fd = end[0];
@@ -67,10 +69,12 @@ static void run(struct __test_metadata *_metadata, struct race *r)
 		if (r->select)
 			close(end[1]);
 	}
+	r->over = true;
+	pthread_barrier_wait(&r->start);
 	pthread_join(t, NULL);
 	TH_LOG("%u were ended, %u found it closed", r->ended, r->closed);
 	EXPECT_EQ(0, r->other);
-	EXPECT_EQ(r->rounds, r->ended + r->closed);
+	EXPECT_EQ(rounds, r->ended + r->closed);
 	close2(r->e);
 }
 
@@ -86,6 +90,77 @@ TEST(an_end_that_a_select_is_about_to_wait_on)
 	struct race r = { .select = true };
 
 	run(_metadata, &r);
+}
+
+/* ---- an end that comes second is not seen without the first ---- */
+
+enum { RECV, SEND, SELECT, RECVM, KINDS };
+
+struct order {
+	pthread_barrier_t start;
+	int e[2], g, kind;
+	unsigned int odd;
+	bool over;
+};
+
+static void *under_it(void *arg)
+{
+	struct order *o = arg;
+	char b = 'x';
+
+	for (;;) {
+		struct chan_case c;
+		struct chan_msg m = { .buf = &b, .len = 1 };
+		int r;
+
+		pthread_barrier_wait(&o->start);
+		if (o->over)
+			return NULL;
+		switch (o->kind) {
+		case RECV:
+			r = chan_recv(o->e[0], &b, 1, o->g, SOON);
+			break;
+		case SEND:
+			r = chan_send(o->e[1], &b, 1, o->g, SOON);
+			break;
+		case SELECT:
+			c = recv_case(o->e[0], &b, 1);
+			r = chan_select(&c, 1, 0, o->g, SOON);
+			break;
+		default:
+			r = chan_recvm(o->e[0], &m, 1, o->g, SOON);
+		}
+		o->odd += r != -ECANCELED;
+		pthread_barrier_wait(&o->start);
+	}
+}
+
+TEST(a_group_that_ended_before_the_shut_comes_first)
+{
+	int64_t late = chan_after(40000 * MS);
+	struct order o = {};
+	unsigned int seed = 1;
+	pthread_t t;
+
+	pthread_barrier_init(&o.start, NULL, 2);
+	pthread_create(&t, NULL, under_it, &o);
+	for (int i = 0; i < quick(20000, 1500) && (i < 1500 || chan_after(0) < late); i++) {
+		ASSERT_EQ(0, chan_make(o.e, 1, 0, 0));
+		o.g = chan_group(-1, CHAN_FOREVER, 0, 0);
+		o.kind = i % KINDS;
+		pthread_barrier_wait(&o.start);
+		for (int k = rand_r(&seed) % 3000; k; k--)
+			__asm__ volatile("");
+		chan_cancel(o.g, 0, NULL);
+		chan_shut(o.e[0], 0);
+		pthread_barrier_wait(&o.start);
+		close(o.g);
+		close2(o.e);
+	}
+	o.over = true;
+	pthread_barrier_wait(&o.start);
+	pthread_join(t, NULL);
+	EXPECT_EQ(0, o.odd);
 }
 
 TEST_HARNESS_MAIN
