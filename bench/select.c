@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waiting for one of n: chan_select over n channels beside epoll over n pipes, with
- * messages of 8 bytes. One operation of select_first, _last and _random is the send
+ * messages of 64 bytes. One operation of select_first, _last and _random is the send
  * that makes that one ready, finding it, and its receive, in one thread; of
  * select_block, asking another thread to send to a random one, and waiting.
  */
@@ -13,7 +13,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define SIZE 8
+#define SIZE 64
 
 static const unsigned counts[] = { 1, 2, 8, 64, 512 };
 

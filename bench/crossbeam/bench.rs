@@ -30,7 +30,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 type Message<const N: usize> = [u8; N];
 
 /// The message of the selects.
-type Word = Message<8>;
+type Word = Message<64>;
 
 /// Takes the time of every single operation, if it is on.
 struct Laps {
@@ -239,7 +239,7 @@ fn select_ready(width: usize, pick: Pick, operations: usize) -> f64 {
     let channels = make_channels(width, 1);
     let ready = pick.among(width);
     let mut select = select_over(&channels);
-    let mut message = Word::default();
+    let mut message = [0; 64];
 
     let start = Instant::now();
     for i in 0..operations {
@@ -255,7 +255,7 @@ fn select_block(width: usize, operations: usize) -> f64 {
     let channels = make_channels(width, 0);
     let (ask, asked) = bounded(0);
     let mut select = select_over(&channels);
-    let mut message = Word::default();
+    let mut message = [0; 64];
 
     thread::scope(|scope| {
         scope.spawn(|| send_when_asked(&asked, &channels, operations));
@@ -270,7 +270,7 @@ fn select_block(width: usize, operations: usize) -> f64 {
 
 fn send_when_asked(asked: &Receiver<Word>, channels: &[Channel], operations: usize) {
     let ready = Pick::Random.among(channels.len());
-    let mut message = Word::default();
+    let mut message = [0; 64];
     for i in 0..operations {
         receive(asked, &mut message);
         send(&channels[ready[i % PICKS]].0, &mut message);
@@ -454,7 +454,7 @@ impl Bench {
         for &width in self.widths() {
             let row = |work, cost| Row {
                 work,
-                size: 8,
+                size: 64,
                 n: width.to_string(),
                 cost,
             };

@@ -210,7 +210,7 @@ func stream[T any](senders, receivers int) measurement {
 }
 
 // word is the message of the selects.
-type word = [8]byte
+type word = [64]byte
 
 func makeChannels(n, capacity int) []chan word {
 	channels := make([]chan word, n)
@@ -508,10 +508,10 @@ func (b *bench) streams() {
 func (b *bench) selects() {
 	for _, n := range b.widths() {
 		width, cost := fmt.Sprint(n), 200+400*n
-		b.measure(row{"select_first", "go", 8, width, cost}, selectReady(n, first))
-		b.measure(row{"select_last", "go", 8, width, cost}, selectReady(n, last))
-		b.measure(row{"select_random", "go", 8, width, cost}, selectReady(n, random()))
-		b.measure(row{"select_block", "go", 8, width, 1500 + cost}, selectBlock(n))
+		b.measure(row{"select_first", "go", 64, width, cost}, selectReady(n, first))
+		b.measure(row{"select_last", "go", 64, width, cost}, selectReady(n, last))
+		b.measure(row{"select_random", "go", 64, width, cost}, selectReady(n, random()))
+		b.measure(row{"select_block", "go", 64, width, 1500 + cost}, selectBlock(n))
 	}
 }
 
