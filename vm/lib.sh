@@ -120,6 +120,8 @@ for m in list(sys.modules.values()):
 import encodings; print(encodings.__path__[0] + "/ascii.py"); print(encodings.__path__[0] + "/idna.py")
 import stringprep; print(stringprep.__file__)' | sort -u |
 		while read -r f; do [ ! -e "$f" ] || install -D -m 755 "$f" "$1$f"; done
+	# not in the machine: it takes long there
+	$py -m compileall -q -s "$1" --invalidation-mode unchecked-hash "$1/usr/lib" > /dev/null || true
 	install -D -m 755 "$top/libchan/libchan.so.1" "$1/usr/lib/libchan.so.1"
 	install -D -m 644 "$top/bindings/python/kchan.py" "$1/usr/lib/python3/dist-packages/kchan.py"
 }
