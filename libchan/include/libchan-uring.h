@@ -6,8 +6,9 @@
  * @x and @s are where the arguments go: they, and all they name, must stay as they
  * are until the command has completed. The completion's res is what the call would
  * have returned. One that waits completes early with -ETIMEDOUT at its deadline or its
- * group's, and with -ECANCELED when its group ends otherwise, or its ring or its task
- * does; but with -EINTR if a worker of io_uring waits in it and is stopped.
+ * group's, and with -ECANCELED when its group ends otherwise, or its ring or its
+ * process does; but with -EINTR if a worker of io_uring waits in it and is stopped.
+ * In a link every command but the first needs IOSQE_ASYNC: its entry may be read late.
  */
 #ifndef LIBCHAN_URING_H
 #define LIBCHAN_URING_H
@@ -22,7 +23,8 @@
 extern "C" {
 #endif
 
-static inline void chan_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t op,
+/* What the others are made of. */
+static inline void __chan_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t op,
 				     const void *arg, uint32_t size)
 {
 	struct kchan_uring cmd;
@@ -38,7 +40,7 @@ static inline void chan_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t 
 	memcpy((char *)sqe + 48, &cmd, sizeof(cmd));
 }
 
-static inline void chan_prep_transfer(struct io_uring_sqe *sqe, int fd, uint32_t op,
+static inline void __chan_prep_transfer(struct io_uring_sqe *sqe, int fd, uint32_t op,
 				      struct kchan_xfer *x, const void *buf, size_t len,
 				      int under, int64_t deadline)
 {
@@ -47,19 +49,19 @@ static inline void chan_prep_transfer(struct io_uring_sqe *sqe, int fd, uint32_t
 	x->len = len;
 	x->deadline = deadline;
 	x->under = under;
-	chan_prep_command(sqe, fd, op, x, sizeof(*x));
+	__chan_prep_command(sqe, fd, op, x, sizeof(*x));
 }
 
 static inline void chan_prep_send(struct io_uring_sqe *sqe, int tx, struct kchan_xfer *x,
 				  const void *msg, size_t len, int under, int64_t deadline)
 {
-	chan_prep_transfer(sqe, tx, KCHAN_IOC_SEND, x, msg, len, under, deadline);
+	__chan_prep_transfer(sqe, tx, KCHAN_IOC_SEND, x, msg, len, under, deadline);
 }
 
 static inline void chan_prep_recv(struct io_uring_sqe *sqe, int rx, struct kchan_xfer *x,
 				  void *buf, size_t len, int under, int64_t deadline)
 {
-	chan_prep_transfer(sqe, rx, KCHAN_IOC_RECV, x, buf, len, under, deadline);
+	__chan_prep_transfer(sqe, rx, KCHAN_IOC_RECV, x, buf, len, under, deadline);
 }
 
 /* The message, or room for one, is part of registered buffer @buf_index. */
@@ -96,7 +98,7 @@ static inline void chan_prep_select(struct io_uring_sqe *sqe, int fd, struct kch
 	s->flags = flags;
 	s->deadline = deadline;
 	s->under = under;
-	chan_prep_command(sqe, fd, KCHAN_IOC_SELECT, s, sizeof(*s));
+	__chan_prep_command(sqe, fd, KCHAN_IOC_SELECT, s, sizeof(*s));
 }
 
 #ifdef __cplusplus

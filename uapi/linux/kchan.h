@@ -331,7 +331,7 @@ struct kchan_out {
 
 /* struct kchan_features.features */
 #define KCHAN_FEAT_URING	(1U << 0)	/* commands of io_uring */
-/* they wait without a worker, and end with their ring or their task */
+/* they wait without a worker, and end with their ring or their process */
 #define KCHAN_FEAT_URING_PARK	(1U << 1)
 
 /* KCHAN_IOC_FEATURES on any kchan descriptor, through struct kchan_out. */
