@@ -99,7 +99,7 @@ int main(int argc, char **argv)
 	must(chan_make(closing, 0, 0, CHAN_FDS));
 	go(service, 0, requests[0], closing[0]);
 	client(requests[1], "a short piece of work", 20000, 1);
-	client(requests[1], "a long one, and little time", 50, 20000);
+	client(requests[1], "a long one, and little time", 1000, 20000);
 	client(requests[1], "another short one", 20000, 1);
 
 	must(chan_make(reply, sizeof(rep), 0, 0));

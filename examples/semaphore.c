@@ -41,7 +41,7 @@ int main(int argc, char **argv)
 	do {				/* look until all have come */
 		usleep(1000);
 		must(chan_info(sem[0], &info, sizeof(info)));
-	} while (info.len + info.parked_senders < TASKS);
+	} while (info.len + info.parked_senders < TASKS || seen->inside < K);
 	printf("%d inside, %d wait\n", (int)info.len, (int)info.parked_senders);
 
 	chan_shut(door[1], 0);		/* a shut is a broadcast: all who wait go on */

@@ -69,7 +69,7 @@ static void use(const char *name, int last, long mistake, int64_t patience)
 	*recorded = 0;
 	for (int i = 1; i <= EVENTS; i++)
 		must(event(&t, i < EVENTS ? 1 : last, request));
-	while (*recorded < EVENTS - 1)
+	while (*recorded < EVENTS - (last > 1))	/* but one that takes long */
 		usleep(1000);
 	ret = shutdown_tracker(&t, chan_after(patience));
 	printf("%s\n  shutdown: %s; %d of %d events recorded\n", name, said(-ret), *recorded, EVENTS);
