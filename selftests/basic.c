@@ -3,7 +3,7 @@
 #include "util.h"
 #include "harness.h"
 
-/* G-CH-01, 02, 05, G-CL-01: what any capacity does when empty, full and shut */
+/* CH-01, 02, 05, CL-01: what any capacity does when empty, full and shut */
 TEST(every_capacity_waits_drains_and_ends)
 {
 	for (int cap = 0; cap < 20; cap++) {
@@ -30,58 +30,54 @@ TEST(every_capacity_waits_drains_and_ends)
 	}
 }
 
-/* G-CH-03, G-CH-04: 4 senders, 4 receivers, every value exactly four times */
-struct flood { int fd, n; int *count; };
+THREADS_AND_PROCESSES(basic);
 
-static void *flood_send(void *arg)
+/* CH-03, CH-04: 4 senders, 4 receivers, every value exactly four times */
+struct flood { int e[2], n, count[1000]; };
+
+static int flood_send(void *arg)
 {
 	struct flood *f = arg;
 
 	for (int i = 0; i < f->n; i++)
-		if (chan_send(f->fd, &i, 4, -1, CHAN_FOREVER))
-			return (void *)1;
-	return NULL;
+		WANT(!chan_send(f->e[1], &i, 4, -1, CHAN_FOREVER));
+	return 0;
 }
 
-static void *flood_recv(void *arg)
+static int flood_recv(void *arg)
 {
 	struct flood *f = arg;
 	int v;
 
 	for (int i = 0; i < f->n; i++) {
-		if (chan_recv(f->fd, &v, 4, -1, CHAN_FOREVER) != 4)
-			return (void *)1;
+		WANT(chan_recv(f->e[0], &v, 4, -1, CHAN_FOREVER) == 4);
 		__atomic_add_fetch(&f->count[v], 1, __ATOMIC_RELAXED);
 	}
-	return NULL;
+	return 0;
 }
 
-TEST(four_senders_four_receivers_lose_nothing)
+TEST_F(basic, four_senders_four_receivers_lose_nothing)
 {
-	int caps[] = { 0, 1, 2, 7, 199 }, n = quick(1000, 200);
+	int caps[] = { 0, 1, 2, 7, 199 };
 
-	for (unsigned c = 0; c < 5; c++) {
-		int e[2], count[1000] = {};
-		pthread_t t[8];
-		void *bad;
+	for (unsigned int c = 0; c < 5; c++) {
+		struct flood *f = shared(sizeof(*f));
+		struct party p[8];
 
-		ASSERT_EQ(0, chan_make(e, 4, caps[c], 0));
-		struct flood s = { e[1], n, NULL }, r = { e[0], n, count };
-
+		f->n = quick(1000, 200);
+		ASSERT_EQ(0, chan_make(f->e, 4, caps[c], 0));
 		for (int i = 0; i < 8; i++)
-			pthread_create(&t[i], NULL, i < 4 ? flood_send : flood_recv, i < 4 ? &s : &r);
-		for (int i = 0; i < 8; i++) {
-			pthread_join(t[i], &bad);
-			EXPECT_EQ(NULL, bad);
-		}
-		for (int i = 0; i < n; i++)
-			ASSERT_EQ(4, count[i]);
-		struct chan_info in = info_of(e[0]);
+			ASSERT_TRUE(party_start(&p[i], variant->proc, i < 4 ? flood_send : flood_recv, f));
+		for (int i = 0; i < 8; i++)
+			EXPECT_EQ(0, party_end(&p[i]));
+		for (int i = 0; i < f->n; i++)
+			ASSERT_EQ(4, f->count[i]);
+		struct chan_info in = info_of(f->e[0]);
 
-		EXPECT_EQ(4 * n, in.sent);
-		EXPECT_EQ(4 * n, in.received);
+		EXPECT_EQ(4 * f->n, in.sent);
+		EXPECT_EQ(4 * f->n, in.received);
 		EXPECT_EQ(0, in.len);
-		close2(e);
+		close2(f->e);
 	}
 }
 
@@ -332,7 +328,7 @@ TEST(last_receiver_gone_frees_and_counts)
 	close(e[1]);
 }
 
-/* G-NP-01, G-NP-02, G-PX-12 */
+/* NP-01, NP-02, PX-12 */
 TEST(wrong_descriptors_are_refused)
 {
 	int e[2], p[2], v = 0;
@@ -484,7 +480,6 @@ static int alphabet(void *arg)
 	return chan_shut(e[1], 0);
 }
 
-THREADS_AND_PROCESSES(basic);
 
 /* CH-09, CH-03 */
 TEST_F(basic, a_loop_of_receives_sees_all_in_order_and_ends)

@@ -59,7 +59,7 @@ static inline int caller_got(struct caller *c)
 /* Wait until @what comes true: it is looked at, not slept for. */
 #define COMES(what) ({							\
 	bool came_;							\
-	for (int left_ = 10000; !(came_ = (what)) && left_; left_--)	\
+	for (int left_ = 2 * PATIENCE; !(came_ = (what)) && left_; left_--)	\
 		usleep(500);						\
 	came_;								\
 })

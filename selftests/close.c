@@ -319,7 +319,7 @@ static int race_send(void *arg)
 		r->sent[me][i] = 1;
 	}
 	/* out of numbers before the shut, on a slow machine: it was no race */
-	poll(&(struct pollfd){ .fd = r->e[1] }, 1, 5000);
+	poll(&(struct pollfd){ .fd = r->e[1] }, 1, PATIENCE);
 	r->last[me] = chan_send(r->e[1], &me, 4, -1, CHAN_NOW);
 	return 0;
 }
@@ -382,17 +382,19 @@ TEST(tokens_are_drained_one_by_one)
 	close2(e);
 }
 
-struct asker { int fd, want; };
+struct asker { int fd, want, asks; };
 
 static int ask(void *arg)
 {
 	struct asker *a = arg;
 
-	for (int i = 0; i < 50; i++) {
+	for (int left = 50; left; ) {
 		struct chan_info in = info_of(a->fd);
 
 		if (in.len != (unsigned)a->want || in.capacity != 10)
 			return 1;
+		__atomic_store_n(&a->asks, 1, __ATOMIC_RELAXED);
+		left -= in.shut != 0;
 	}
 	return 0;
 }
@@ -410,8 +412,10 @@ TEST_F(close, info_asked_while_it_is_shut_keeps_len_and_capacity)
 		ASSERT_EQ(0, chan_make(e, 4, 10, 0));
 		for (int k = 0; k < (i & 1 ? 4 : 0); k++)
 			ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
-		*a = (struct asker){ e[i / 2 % 2], i & 1 ? 4 : 0 };
+		*a = (struct asker){ e[i / 2 % 2], i & 1 ? 4 : 0, 0 };
 		party_start(&t, variant->proc, ask, a);
+		while (!__atomic_load_n(&a->asks, __ATOMIC_RELAXED))
+			sched_yield();
 		EXPECT_EQ(0, chan_shut(e[i / 4 % 2], 0));
 		EXPECT_EQ(0, party_end(&t));
 		munmap(a, sizeof(*a));

@@ -255,6 +255,14 @@ static long do_fired(struct env *v)
 	return r < 0 ? r : c.msg.res;
 }
 
+static long do_features(struct env *v)
+{
+	struct kchan_features f;
+	struct kchan_out out = { .addr = (uintptr_t)&f, .size = sizeof(f) };
+
+	return ioctl(v->a[0], KCHAN_IOC_FEATURES, &out) ? -errno : (long)f.abi;
+}
+
 static long do_shut(struct env *v) { return chan_shut(v->b[1], 0); }
 static long do_group(struct env *v) { return keep(v, chan_group(-1, chan_after(SOON), 0, 0)); }
 static long do_child(struct env *v) { return keep(v, chan_group(v->g, CHAN_FOREVER, 0, 0)); }
@@ -313,7 +321,7 @@ struct call {
 
 static const struct call calls[] = {
 	CALL(open, 0), CALL(make, 0), CALL(make_big, 0), { "kind", do_kind, CHAN_RX, true },
-	CALL(info, 0), CALL(shut, 0),
+	CALL(info, 0), CALL(features, KCHAN_ABI), CALL(shut, 0),
 	CALL(send_short, 0), CALL(send_8, 0), CALL(send_big, 0), CALL(send_huge, 0), CALL(send_under, 0),
 	CALL(write, 0), CALL(read, 0), CALL(recv_short, 8), CALL(recv, 8), CALL(recv_under, 8),
 	CALL(recv_big, BIG), CALL(sendm, 3), CALL(recvm, 2), CALL(send_fds, 1), CALL(recv_fds, 1),
@@ -392,6 +400,26 @@ TEST_F_TIMEOUT(failing, every_allocation_and_copy_of_every_call, 200)
 {
 	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		every_place(_metadata, &calls[i], 1);
+}
+
+static void *pauses(void *arg)
+{
+	pause();
+	return NULL;
+}
+
+/* Where descriptors are shared, calls hold their files, and a select that waits has one of its own. */
+TEST_F_TIMEOUT(failing, the_same_beside_another_thread, 200)
+{
+	static const struct call some[] = {
+		CALL(recv_big, BIG), CALL(send_big, 0), CALL(select_waits, -ETIMEDOUT),
+		CALL(select_recv, 8), CALL(select_poll, 1), CALL(recv_under, 8),
+	};
+	pthread_t t;
+
+	ASSERT_EQ(0, pthread_create(&t, NULL, pauses, NULL));
+	for (unsigned i = 0; i < sizeof(some) / sizeof(some[0]); i++)
+		every_place(_metadata, &some[i], 1);
 }
 
 /* A fork that fails leaves no member behind. Pages do not fail: it would be the test that runs out. */

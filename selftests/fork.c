@@ -276,13 +276,14 @@ TEST(a_member_lives_through_exec_without_close_on_exec)
 		_exit(1);
 	}
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	for (int i = 0; i < 5000 && strncmp(name, "sleep", 5) && strncmp(name, "busybox", 7); i++) {
+	for (int i = 0; i < PATIENCE && strncmp(name, "sleep", 5) && strncmp(name, "busybox", 7); i++) {
 		int fd = open(path, O_RDONLY);
 
 		read(fd, name, 15);
 		close(fd);
 		usleep(1000);
 	}
+	ASSERT_TRUE(asleep_in(&pid, SYS_clock_nanosleep));	/* and has closed what is to be closed */
 	EXPECT_EQ(1, group_of(g).members);
 	EXPECT_EQ(-EAGAIN, chan_wait(g, NULL, -1, CHAN_NOW));
 	kill(pid, SIGKILL);

@@ -535,9 +535,6 @@ static void *play(void *arg)
 	struct player *p = arg;
 
 	p->nth_fd = out_of_the_way(fail_nth_open(), FILES - 10);
-	p->dev = out_of_the_way(open("/dev/kchan", O_RDWR | O_CLOEXEC), FILES - 10);
-	if (p->dev < 0)
-		_exit(9);
 	alarm_me(p);
 	for (;;) {
 		move(p);
@@ -551,7 +548,7 @@ static void worker(uint64_t seed)
 	static struct player p[2];
 	struct sigaction sa = { .sa_handler = nothing };	/* no SA_RESTART */
 	struct rlimit files = { FILES, FILES };
-	int null = open("/dev/null", O_RDWR);
+	int null = open("/dev/null", O_RDWR), dev;
 	pthread_t t;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -560,9 +557,10 @@ static void worker(uint64_t seed)
 	sigaction(SIGUSR1, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	setrlimit(RLIMIT_NOFILE, &files);
+	dev = out_of_the_way(open("/dev/kchan", O_RDWR | O_CLOEXEC), FILES - 10);
 	for (int i = 0; i < 2; i++)
-		p[i] = (struct player){ .rng = seed * 2 + i + 1 };
-	if ((seed & 1 && !give_up_exemption()) || pthread_create(&t, NULL, play, &p[0]))
+		p[i] = (struct player){ .rng = seed * 2 + i + 1, .dev = dev };
+	if (dev < 0 || (seed & 1 && !give_up_exemption()) || pthread_create(&t, NULL, play, &p[0]))
 		_exit(9);
 	play(&p[1]);
 }

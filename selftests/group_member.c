@@ -444,7 +444,7 @@ TEST(a_joiner_that_gives_up_is_passed_over)
 
 	for (int i = 0; i < 3; i++) {
 		w[i] = (struct waiting){ .g = g, .under = i == 1 ? u : -1, .join = true,
-			.deadline = i ? SOON : chan_after(50 * MS) };
+			.deadline = i ? SOON : chan_after(2000 * MS) };
 		ASSERT_TRUE(party_start(&p[i], false, do_wait, &w[i]));
 		ASSERT_TRUE(asleep(&p[i].tid));
 	}

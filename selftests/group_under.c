@@ -196,7 +196,7 @@ static void end_each(struct __test_metadata *_metadata, enum how how)
 		EXPECT_EQ(timed ? -ETIMEDOUT : -ECANCELED, c->ret) {
 			TH_LOG("call %d, end %d, process %d", kind, how, process);
 		}
-		EXPECT_GT(4500 * MS, chan_after(0) - t0);
+		EXPECT_GT(15000 * MS, chan_after(0) - t0);
 		EXPECT_TRUE(untouched(c));
 		EXPECT_TRUE(still_works(c));
 		/* and one that comes late is ended at once, though it could be done */
@@ -681,6 +681,11 @@ TEST(a_group_whose_deadline_has_passed_has_ended)
 
 		ASSERT_TRUE(l.g >= 0 && l.full >= 0);
 		l.member = chan_join(l.full, -1, CHAN_NOW);
+		if (l.member == -ETIMEDOUT && chan_after(0) > t) {	/* already: again */
+			close2((int[]){ l.full, l.g });
+			i--;
+			continue;
+		}
 		ASSERT_LE(0, l.member);
 		ASSERT_EQ(0, chan_make(l.e, 1, 8, 0));
 		while (chan_after(0) <= t)

@@ -44,7 +44,7 @@ static inline bool turns(int fd, int events)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 
-	return poll(&p, 1, 5000) == 1 && p.revents & events;
+	return poll(&p, 1, PATIENCE) == 1 && p.revents & events;
 }
 
 /* Room for descriptors, as much as may be had. */

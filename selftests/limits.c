@@ -135,7 +135,7 @@ TEST_F(limits, channels_of_a_user)
 		become(USER);
 		ten_channels((void *)full);
 	}
-	for (int i = 0; i < 5000 && !*full; i++)
+	for (int i = 0; i < PATIENCE && !*full; i++)
 		usleep(1000);
 	ASSERT_EQ(1, *full);
 	EXPECT_EQ(0, as_user(USER, no_channel, NULL));
@@ -198,7 +198,7 @@ TEST_F(limits, bytes_of_a_user)
 		become(USER);
 		fill_bytes((void *)full);
 	}
-	for (int i = 0; i < 5000 && !*full; i++)
+	for (int i = 0; i < PATIENCE && !*full; i++)
 		usleep(1000);
 	ASSERT_EQ(1, *full);
 	EXPECT_EQ(0, as_user(USER + 1, fill_bytes, NULL));
@@ -342,7 +342,7 @@ TEST_F(limits, groups_of_a_user)
 		become(USER);
 		ten_groups((void *)full);
 	}
-	for (int i = 0; i < 5000 && !*full; i++)
+	for (int i = 0; i < PATIENCE && !*full; i++)
 		usleep(1000);
 	ASSERT_EQ(1, *full);
 	EXPECT_EQ(0, as_user(USER + 1, ten_groups, NULL));

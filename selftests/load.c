@@ -367,14 +367,16 @@ static int64_t crowd(struct __test_metadata *_metadata, int n, int rounds)
 TEST(leaving_a_crowded_queue_takes_no_longer_the_more_are_in_it)
 {
 	int n = quick(1000, 200), rounds = 10;
-	int64_t few, many;
+	int64_t few = INT64_MAX, many = INT64_MAX;
 
 	ASSERT_EQ(0, many_files());
-	for (int tries = 0; tries < 5; tries++) {
-		few = crowd(_metadata, n, rounds);
-		many = crowd(_metadata, 2 * n, rounds);
-		if (many < 3 * few)
-			break;
+	/* what else the machine does adds time, and never takes any */
+	for (int tries = 0; tries < 10 && (!tries || many >= 3 * few); tries++) {
+		int64_t t = crowd(_metadata, n, rounds);
+
+		few = t < few ? t : few;
+		t = crowd(_metadata, 2 * n, rounds);
+		many = t < many ? t : many;
 	}
 	EXPECT_GT(3 * few, many);
 }
@@ -434,15 +436,20 @@ static void thrice_round(struct __test_metadata *_metadata, bool process, bool k
 
 TEST_F(load, a_channel_three_times_in_a_select_leaves_nothing)
 {
-	int n = quick(200, 40);
-	long before, grown;
+	int n = quick(200, 100);
+	long before, grown = 0;
 
 	for (int i = 0; i < n; i++)
 		thrice_round(_metadata, variant->proc, variant->proc && i % 2);
+	usleep(1500000);	/* what the ended tasks were is freed, and the counters are summed up */
 	before = slab_kib();
 	for (int i = 0; i < n; i++)
 		thrice_round(_metadata, variant->proc, variant->proc && i % 2);
-	grown = slab_kib() - before;
+	for (int tries = 0; tries < 100; tries++, usleep(100000)) {
+		grown = slab_kib() - before;
+		if (grown < 3L * n)
+			break;
+	}
 	ASSERT_LT(0, before);
 	if (!access("/sys/kernel/debug/kmemleak", F_OK)) {
 		TH_LOG("not judged: this kernel keeps freed memory for a while, and scans for leaks");

@@ -280,10 +280,11 @@ TEST(the_end_of_the_group_ends_the_wait_for_a_place)
 		/* processes have copies of the owner: not for its close */
 		for (int process = 0; process < 2 - (how == PARENTS_OWNER); process++) {
 			int top = chan_group(-1, CHAN_FOREVER, 0, 0);
-			int g = chan_group(top, how == DEADLINE ? chan_after(500 * MS) :
+			int g = chan_group(top, how == DEADLINE ? chan_after(1000 * MS) :
 					   CHAN_FOREVER, 0, 1);
 			int m = chan_join(g, -1, SOON);
 
+			ASSERT_LE(0, m);
 			for (int i = 0; i < 3; i++) {
 				p[i] = joiner(g, -1, process);
 				caller_start(&p[i]);

@@ -128,9 +128,9 @@ static void work(struct board *b, int me)
 		if (r)
 			wrong(b, 2000 - r);
 		close(m);
-		at(b, me, IDLE);
 		if (how <= 1)
 			__atomic_add_fetch(&b->failed, 1, __ATOMIC_SEQ_CST);
+		at(b, me, IDLE);
 	} else {
 		at(b, me, IDLE);
 		if (how == 0 || how == 2 || m != (how == 4 ? -EAGAIN : -ETIMEDOUT))

@@ -378,7 +378,7 @@ static int see_groups_end(void *arg)
 			break;
 		case 2:
 			p = (struct pollfd){ .fd = c->watch[i], .events = POLLIN };
-			WANT(poll(&p, 1, 5000) == 1);
+			WANT(poll(&p, 1, PATIENCE) == 1);
 			break;
 		case 3:
 			do

@@ -110,7 +110,7 @@ TEST(no_wake_up_is_lost_between_a_look_and_a_sleep)
 		struct pollfd p = { .fd = e[0], .events = POLLIN };
 
 		spin(rand_r(&seed) % 2000);
-		ASSERT_EQ(1, poll(&p, 1, 5000)) TH_LOG("no event for message %d", i);
+		ASSERT_EQ(1, poll(&p, 1, PATIENCE)) TH_LOG("no event for message %d", i);
 		ASSERT_EQ(4, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
 		ASSERT_EQ(i, v);
 	}
@@ -133,7 +133,7 @@ TEST(no_wake_up_is_lost_between_a_look_and_a_sleep)
 	for (int i = 0; i < n; i++) {
 		struct pollfd p = { .fd = back[1], .events = POLLOUT };
 
-		ASSERT_EQ(1, poll(&p, 1, 5000)) TH_LOG("no room seen after %d", i);
+		ASSERT_EQ(1, poll(&p, 1, PATIENCE)) TH_LOG("no room seen after %d", i);
 		ASSERT_EQ(0, chan_send(back[1], &v, 4, -1, CHAN_NOW));
 	}
 	int status;
@@ -154,7 +154,7 @@ TEST(with_edges_every_message_wakes_though_none_is_taken)
 	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, e[0], &ev));
 	for (int i = 0; i < 20; i++) {
 		ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
-		EXPECT_EQ(1, epoll_wait(ep, &got, 1, 5000));
+		EXPECT_EQ(1, epoll_wait(ep, &got, 1, PATIENCE));
 		EXPECT_TRUE(got.events & EPOLLIN);
 		EXPECT_EQ(0, epoll_wait(ep, &got, 1, 0));
 	}
@@ -163,7 +163,7 @@ TEST(with_edges_every_message_wakes_though_none_is_taken)
 	EXPECT_EQ(0, epoll_wait(ep, &got, 1, 0));
 	for (int i = 0; i < 20; i++) {
 		ASSERT_EQ(4, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
-		EXPECT_EQ(1, epoll_wait(ep, &got, 1, 5000));
+		EXPECT_EQ(1, epoll_wait(ep, &got, 1, PATIENCE));
 		EXPECT_TRUE(got.events & EPOLLOUT);
 	}
 	close(ep);
@@ -177,7 +177,7 @@ static void *polls(void *arg)
 	int *e = arg;
 	struct pollfd p[2] = { { .fd = e[0], .events = POLLIN }, { .fd = e[1], .events = POLLPRI } };
 
-	return (void *)(long)poll(p, 2, 5000);
+	return (void *)(long)poll(p, 2, PATIENCE);
 }
 
 TEST(ends_close_under_a_poll)
@@ -268,7 +268,7 @@ TEST(what_was_done_is_never_reported_late)
 		set_stop(false);
 		for (int i = 0; i < 2; i++)
 			pthread_create(&t[i], NULL, hurried, &h);
-		for (int i = 0; i < quick(5000, 800); i++) {
+		for (int i = 0; i < quick(5000, 800) || (!sent && i < 100000); i++) {
 			int64_t until = chan_after(rand_r(&seed) % 60000);
 			struct chan_case c = send_case(h.e[1], &v, 4);
 			long r;
@@ -436,7 +436,7 @@ TEST(a_watch_cannot_be_made_into_an_owner)
 	close(g);
 	struct pollfd p = { .fd = w, .events = POLLIN };
 
-	EXPECT_EQ(1, poll(&p, 1, 5000));	/* and it has not kept the group live */
+	EXPECT_EQ(1, poll(&p, 1, PATIENCE));	/* and it has not kept the group live */
 	close(w);
 }
 

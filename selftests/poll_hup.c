@@ -37,7 +37,7 @@ static void *wait_hup(void *arg)
 	struct hup *h = arg;
 	struct pollfd p = { .fd = h->fd, .events = POLLRDHUP };
 
-	h->ret = poll(&p, 1, 5000);
+	h->ret = poll(&p, 1, PATIENCE);
 	h->revents = p.revents;
 	return NULL;
 }
@@ -62,7 +62,7 @@ TEST(who_drains_a_shut_channel_wakes_those_that_wait_for_its_end)
 		ASSERT_EQ(1, take(e[0], way));
 		EXPECT_EQ(0, epoll_wait(ep, &ev, 1, 0));
 		ASSERT_EQ(1, take(e[0], way));
-		EXPECT_EQ(1, epoll_wait(ep, &ev, 1, 5000));
+		EXPECT_EQ(1, epoll_wait(ep, &ev, 1, PATIENCE));
 		EXPECT_EQ(EPOLLRDHUP | EPOLLHUP, ev.events);
 		pthread_join(t, NULL);
 		EXPECT_EQ(1, h.ret);

@@ -183,7 +183,7 @@ TEST_F(gone, the_last_receiver_ends_sends_with_EPIPE_and_frees_the_buffer)
 		for (int i = 0; i < 20; i++)
 			EXPECT_EQ(-EPIPE, chan_send(e[1], &v, 4, -1, CHAN_FOREVER));
 		/* those parked are told a moment before the buffer is freed */
-		for (int i = 0; i < 5000 && info_of(e[1]).len; i++)
+		for (int i = 0; i < PATIENCE && info_of(e[1]).len; i++)
 			usleep(1000);
 		struct chan_info in = info_of(e[1]);
 
@@ -258,7 +258,7 @@ TEST(an_end_in_a_unix_message_is_open_until_the_message_is_gone)
 		close(fd);
 		EXPECT_EQ(0, (int)info_of(other).shut);
 		close2(s);	/* unread */
-		for (int i = 0; i < 5000 && !info_of(other).shut; i++)
+		for (int i = 0; i < PATIENCE && !info_of(other).shut; i++)
 			usleep(1000);
 		EXPECT_EQ(side ? -ECONNRESET : -EPIPE,
 			  side ? chan_recv(other, &v, 4, -1, SOON) : chan_send(other, &v, 4, -1, SOON));

@@ -162,17 +162,18 @@ TEST(what_a_channel_is_not_fails_and_moves_nothing)
 
 /* ---- signals ---- */
 
-static int handled;
+static int *handled;		/* shared */
 
 static void on_signal(int sig)
 {
-	__atomic_add_fetch(&handled, 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(handled, 1, __ATOMIC_RELAXED);
 }
 
 static void handle(int flags)
 {
 	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = flags };
 
+	handled = shared(sizeof(*handled));
 	sigaction(SIGUSR1, &sa, NULL);
 }
 
@@ -206,6 +207,36 @@ THREADS_AND_PROCESSES(rdwr);
 static void wake(struct party *p)
 {
 	syscall(SYS_tgkill, p->pid ? p->pid : getpid(), p->tid, SIGUSR1);
+}
+
+/* As with a pipe: who waits has asked already. */
+TEST_F(rdwr, O_NONBLOCK_set_meanwhile_is_for_the_next_call)
+{
+	struct waiting *w = shared(sizeof(*w));
+	int e[2], v = 3;
+
+	for (int form = READ; form <= WRITE; form++) {
+		int fd, sends = form == WRITE;
+		struct party p;
+
+		ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+		fd = e[sends];
+		*w = (struct waiting){ form, { e[0], e[1] }, 9, SOON, 0 };
+		ASSERT_TRUE(party_start(&p, variant->proc, wait_in, w));
+		ASSERT_TRUE(parked(e[0], sends, !sends));
+		ASSERT_EQ(0, fcntl(fd, F_SETFL, O_NONBLOCK));
+		usleep(20000);
+		EXPECT_TRUE(parked(e[0], sends, !sends));
+		ASSERT_EQ(sends ? 4 : 0, sends ? chan_recv(e[0], &v, 4, -1, SOON) :
+						 chan_send(e[1], &v, 4, -1, SOON));
+		ASSERT_EQ(0, party_end(&p));
+		EXPECT_EQ(4, w->ret);
+		if (sends)
+			FAILS(EAGAIN, write(fd, &v, 4));
+		else
+			FAILS(EAGAIN, read(fd, &v, 4));
+		close2(e);
+	}
 }
 
 /* PX-05 */
@@ -263,6 +294,7 @@ TEST_F(rdwr, a_handler_with_SA_RESTART_is_not_seen)
 		ASSERT_EQ(0, party_end(&p));
 		EXPECT_EQ(form == RECV || form == READ || form == WRITE ? 4 : 0, w->ret)
 			TH_LOG("form %d", form);
+		EXPECT_LE(form + 1, *handled);
 		EXPECT_EQ(1, (int)info_of(e[0]).sent);
 		EXPECT_EQ(1, (int)info_of(e[0]).received);
 		EXPECT_TRUE(parked(e[0], 0, 0));
@@ -270,38 +302,92 @@ TEST_F(rdwr, a_handler_with_SA_RESTART_is_not_seen)
 	}
 }
 
-/* PX-06: deadlines are absolute: neither restarts nor a stop make them later */
-TEST_F(rdwr, restarts_and_stops_do_not_move_the_deadline)
+enum { NOT_YET = 9999 };
+
+/* Has @w started to wait? If its deadline passed before it did, try again. */
+static bool waits_for(struct waiting *w, struct party *p, bool process, int form, int64_t ns)
+{
+	for (int i = 0; i < 10; i++) {
+		int e[2];
+
+		if (chan_make(e, 4, 0, 0))
+			return false;
+		*w = (struct waiting){ form, { e[0], e[1] }, 9, chan_after(ns), NOT_YET };
+		if (!party_start(p, process, wait_in, w))
+			return false;
+		while (chan_after(0) < w->deadline) {
+			struct chan_info in = info_of(e[0]);
+
+			if (in.parked_senders == (form != RECV) && in.parked_receivers == (form != SEND))
+				return true;
+			sched_yield();
+		}
+		party_end(p);
+		close2(e);
+	}
+	return false;
+}
+
+static bool ended(struct waiting *w)
+{
+	return __atomic_load_n(&w->ret, __ATOMIC_ACQUIRE) != NOT_YET;
+}
+
+/* PX-06: deadlines are absolute: restarts do not make them later */
+TEST_F(rdwr, restarts_do_not_move_the_deadline)
 {
 	int forms[] = { RECV, SEND, SELECT };
 	struct waiting *w = shared(sizeof(*w));
-	int e[2];
 
 	handle(SA_RESTART);
 	for (int k = 0; k < 3; k++) {
-		int64_t t0 = chan_after(0), end;
+		int64_t late, deadline;
 		struct party p;
 
-		ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-		*w = (struct waiting){ forms[k], { e[0], e[1] }, 9, chan_after(200 * MS), 0 };
-		ASSERT_TRUE(party_start(&p, variant->proc, wait_in, w));
-		ASSERT_TRUE(parked(e[0], forms[k] != RECV, forms[k] != SEND));
-		while (chan_after(0) < t0 + 150 * MS) {
+		ASSERT_TRUE(waits_for(w, &p, variant->proc, forms[k], 300 * MS));
+		deadline = w->deadline;
+		late = deadline + 8000 * MS;
+		while (!ended(w) && chan_after(0) < late) {	/* there is always one more to come */
 			wake(&p);
 			usleep(10000);
 		}
-		if (variant->proc) {
-			kill(p.pid, SIGSTOP);
-			usleep(100000);
-			kill(p.pid, SIGCONT);
-		}
+		EXPECT_GT(late, chan_after(0));
 		ASSERT_EQ(0, party_end(&p));
-		end = chan_after(0);
 		EXPECT_EQ(-ETIMEDOUT, w->ret);
-		EXPECT_GE(end - t0, 200 * MS);
-		EXPECT_LT(end - t0, 400 * MS + (getenv("KCHAN_QUICK") ? 2000 * MS : 0));
-		EXPECT_EQ(0, (int)info_of(e[0]).sent);
-		close2(e);
+		EXPECT_LE(deadline, chan_after(0));
+		EXPECT_EQ(0, (int)info_of(w->e[0]).sent);
+		close2(w->e);
+	}
+}
+
+/* ... nor does a stop: who goes on after it learns of it at once. */
+TEST(a_stop_does_not_move_the_deadline)
+{
+	int forms[] = { RECV, SEND, SELECT };
+	struct waiting *w = shared(sizeof(*w));
+
+	for (int k = 0; k < 3; k++) {
+		int64_t took = 0;
+
+		for (int tries = 0; tries < 5; tries++) {
+			int64_t go;
+			struct party p;
+
+			ASSERT_TRUE(waits_for(w, &p, true, forms[k], 1000 * MS));
+			kill(p.pid, SIGSTOP);
+			while (chan_after(0) < w->deadline + 100 * MS)
+				usleep(10000);
+			go = chan_after(0);
+			kill(p.pid, SIGCONT);
+			ASSERT_EQ(0, party_end(&p));
+			took = chan_after(0) - go;
+			EXPECT_EQ(-ETIMEDOUT, w->ret);
+			EXPECT_EQ(0, (int)info_of(w->e[0]).sent);
+			close2(w->e);
+			if (took < 700 * MS)
+				break;
+		}
+		EXPECT_GT(700 * MS, took) TH_LOG("form %d", k);
 	}
 }
 

@@ -27,19 +27,23 @@ TEST(nothing_to_choose_waits_for_deadline_and_group)
 		struct idle s = { .n = form * 2, .under = -1 };
 		struct timespec cpu0, cpu1;
 		struct party p;
-		int64_t t0;
+		int64_t t0, ran = INT64_MAX;
 
 		s.k[0] = recv_case(-1, NULL, 0);
 		s.k[1] = send_case(-1, NOBODY, 4);
 		EXPECT_EQ(-EAGAIN, chan_select(s.k, s.n, 0, -1, CHAN_NOW));
 		EXPECT_EQ(EAGAIN, errno);
 		EXPECT_EQ(-ETIMEDOUT, chan_select(s.k, s.n, 0, -1, -1));
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu0);
-		t0 = now();
-		EXPECT_EQ(-ETIMEDOUT, chan_select(s.k, s.n, 0, -1, t0 + 100 * MS));
-		EXPECT_LE(t0 + 100 * MS, now());
-		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu1);
-		EXPECT_GT(50 * MS, (cpu1.tv_sec - cpu0.tv_sec) * 1000 * MS + cpu1.tv_nsec - cpu0.tv_nsec);
+		/* time in which the host runs something else counts as this thread's */
+		for (int tries = 0; tries < 5 && ran >= 50 * MS; tries++) {
+			clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu0);
+			t0 = now();
+			EXPECT_EQ(-ETIMEDOUT, chan_select(s.k, s.n, 0, -1, t0 + 100 * MS));
+			EXPECT_LE(t0 + 100 * MS, now());
+			clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu1);
+			ran = (cpu1.tv_sec - cpu0.tv_sec) * 1000 * MS + cpu1.tv_nsec - cpu0.tv_nsec;
+		}
+		EXPECT_GT(50 * MS, ran);
 
 		s.under = chan_group(-1, CHAN_FOREVER, 0, 0);
 		ASSERT_TRUE(party_start(&p, false, idle_select, &s));

@@ -106,7 +106,8 @@ TEST(last_close_of_the_owner_ends_a_select_under_it)
 		o->k[1] = recv_case(-1, NULL, 0);
 		ASSERT_TRUE(process ? share_start(&t, run_one, o) : party_start(&t, false, run_one, o));
 		if (empty) {
-			t.tid = t.pid ? t.pid : t.tid;
+			if (t.pid)
+				t.tid = t.pid;
 			ASSERT_TRUE(asleep(&t.tid));
 		} else {
 			ASSERT_TRUE(parked(e[0], 0, 1));

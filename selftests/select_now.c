@@ -41,7 +41,7 @@ TEST(default_is_taken_however_busy_the_channels_are)
 	pthread_create(&t, NULL, come_and_go, &r);
 	for (int i = 0; i < CASES; i++)
 		c[i] = recv_case(e[0], &b, 1);
-	for (int i = 0; i < quick(500, 200); i++)
+	for (int i = 0; i < quick(500, 200) || (!r.n && i < 1000000); i++)
 		ASSERT_EQ(-EAGAIN, chan_select(c, CASES, 0, -1, CHAN_NOW));
 	stop = true;
 	pthread_join(t, &bad);
@@ -52,7 +52,7 @@ TEST(default_is_taken_however_busy_the_channels_are)
 }
 
 /* At every instant one of two channels holds a message, and sometimes both. */
-struct juggler { int a[2], b[2]; atomic_bool stop; long throws; };
+struct juggler { int a[2], b[2]; atomic_bool stop; atomic_long throws; };
 
 static void *juggle(void *arg)
 {
@@ -89,7 +89,7 @@ TEST(default_is_not_taken_while_some_case_is_always_ready)
 	c[0].fd = j.b[0];
 	c[CASES - 1].fd = j.a[0];
 	pthread_create(&t, NULL, juggle, &j);
-	for (int i = 0; i < quick(1000, 200); i++) {
+	for (int i = 0; i < quick(1000, 200) || (j.throws < 10 && i < 1000000); i++) {
 		int r = chan_select(c, CASES, CHAN_PRIO, -1, CHAN_NOW);
 
 		ASSERT_TRUE(r == 0 || r == CASES - 1);
@@ -98,7 +98,7 @@ TEST(default_is_not_taken_while_some_case_is_always_ready)
 	j.stop = true;
 	pthread_join(t, &bad);
 	EXPECT_EQ(NULL, bad);
-	EXPECT_LT(0, j.throws);
+	EXPECT_LE(10, j.throws);
 	close2(j.a);
 	close2(j.b);
 	close2(idle);

@@ -104,7 +104,7 @@ static bool make_call(struct call *c, int what)
 {
 	int v = 1;
 
-	*c = (struct call){ .what = what, .val = 2, .deadline = chan_after(20000 * MS) };
+	*c = (struct call){ .what = what, .val = 2, .deadline = chan_after(20000 * MS), .ret = -1 };
 	if (chan_make(c->e, 4, 1, 0) || chan_make(c->idle, 4, 0, 0))
 		return false;
 	if (is_send(what) && chan_send(c->e[1], &v, 4, -1, CHAN_NOW))
@@ -165,7 +165,7 @@ static void drop_call(struct call *c)
 
 static bool until(volatile int *what, int least)
 {
-	for (int i = 0; i < 5000 && *what < least; i++)
+	for (int i = 0; i < PATIENCE && *what < least; i++)
 		usleep(1000);
 	return *what >= least;
 }
@@ -224,9 +224,11 @@ TEST(a_handler_with_restart_is_not_noticed)
 /* PX-06: absolute deadlines do not drift, though the call is restarted all the time */
 TEST(a_storm_of_signals_moves_no_deadline)
 {
+	int64_t ns = 300 * MS;
+
 	handle(SIGUSR1, SA_RESTART);
-	for (int what = 0; what < CALLS; what++) {
-		int64_t t0 = chan_after(0), end;
+	for (int what = 0, tries = 0; what < CALLS; what++) {
+		int64_t end, late;
 		struct call c;
 		struct party p;
 
@@ -234,21 +236,26 @@ TEST(a_storm_of_signals_moves_no_deadline)
 			continue;
 		handled = 0;
 		ASSERT_TRUE(make_call(&c, what));
-		end = c.deadline = chan_after(300 * MS);
+		end = c.deadline = chan_after(ns);
+		late = end + 15000 * MS;
 		ASSERT_TRUE(party_start(&p, false, run_call, &c));
 		/* one that began its time anew would not end before the storm does */
-		while (!__atomic_load_n(&c.done, __ATOMIC_ACQUIRE) && chan_after(0) < t0 + 4000 * MS) {
+		while (!__atomic_load_n(&c.done, __ATOMIC_ACQUIRE) && chan_after(0) < late) {
 			pthread_kill(p.t, SIGUSR1);
 			usleep(2000);
 		}
+		EXPECT_GT(late, chan_after(0));
 		party_end(&p);
 		EXPECT_EQ(-ETIMEDOUT, c.ret) {
 			TH_LOG("%s", names[what]);
 		}
 		EXPECT_LE(end, chan_after(0));
-		EXPECT_GT(t0 + 3500 * MS, chan_after(0));
-		EXPECT_LT(3, handled);
 		drop_call(&c);
+		if (handled <= 3) {	/* no storm, where the host is busy */
+			ASSERT_GT(5, tries++);
+			what--;
+			ns *= 2;
+		}
 	}
 }
 
@@ -416,6 +423,73 @@ TEST(a_freezer_is_not_noticed)
 			TH_LOG("%s: %ld", names[what], c->ret);
 		}
 		drop_call(c);
+	}
+	rmdir(dir);
+	umount(root);
+	rmdir(root);
+}
+
+static bool frozen_v1(const char *dir, bool want)
+{
+	char path[100], text[20];
+
+	snprintf(path, sizeof(path), "%s/freezer.state", dir);
+	for (int i = 0; i < PATIENCE; i++, usleep(1000)) {
+		int fd = open(path, O_RDONLY);
+		ssize_t n = read(fd, text, sizeof(text) - 1);
+
+		close(fd);
+		text[n > 0 ? n : 0] = '\0';
+		if (!strcmp(text, want ? "FROZEN\n" : "THAWED\n"))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The freezer that works as a suspend does: it leaves asleep who sleeps so that it may.
+ * One that was woken for it would have to queue anew, behind the other.
+ */
+TEST(a_suspend_leaves_the_order_of_those_who_wait)
+{
+	const char *root = "/tmp/kchan-freezer", *dir = "/tmp/kchan-freezer/first";
+	char pid[20];
+
+	mkdir(root, 0700);
+	if (mount("none", root, "cgroup", 0, "freezer"))
+		SKIP(return, "no freezer of cgroup v1: %s", strerror(errno));
+	ASSERT_EQ(0, mkdir(dir, 0700));
+	for (int meanwhile = 0; meanwhile < 2; meanwhile++) {
+		struct op *o = shared(2 * sizeof(*o));
+		struct party p[2];
+		int e[2], v = 7;
+
+		ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+		for (int i = 0; i < 2; i++) {
+			o[i] = (struct op){ .fd = e[0] };
+			ASSERT_TRUE(party_start(&p[i], true, party_recv, &o[i]));
+			ASSERT_TRUE(parked(e[0], 0, i + 1));
+		}
+		snprintf(pid, sizeof(pid), "%d", p[0].pid);
+		ASSERT_TRUE(put(dir, "tasks", pid));
+		ASSERT_TRUE(put(dir, "freezer.state", "FROZEN"));
+		ASSERT_TRUE(frozen_v1(dir, true));
+		if (meanwhile)	/* it gets it once it can run */
+			ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+		ASSERT_TRUE(put(dir, "freezer.state", "THAWED"));
+		ASSERT_TRUE(frozen_v1(dir, false));
+		usleep(20000);
+		if (!meanwhile) {
+			EXPECT_TRUE(parked(e[0], 0, 2));
+			ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+		}
+		EXPECT_EQ(0, party_end(&p[0]));
+		EXPECT_EQ(4, o[0].ret);
+		EXPECT_EQ(7, o[0].val);
+		ASSERT_EQ(0, chan_shut(e[1], 0));
+		EXPECT_EQ(0, party_end(&p[1]));
+		EXPECT_EQ(-EPIPE, o[1].ret);
+		close2(e);
 	}
 	rmdir(dir);
 	umount(root);

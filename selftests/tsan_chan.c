@@ -416,7 +416,7 @@ static void armed_selects(void)
 		c = recv_case(e[0], &b, 1);
 		p.fd = chan_arm(&c, 1, 0);
 		t = go(v_then_send, NULL);
-		MUST(poll(&p, 1, 5000) == 1);
+		MUST(poll(&p, 1, PATIENCE) == 1);
 		MUST(chan_fired(p.fd, &c, 1) == 0 && b == 'x');
 		MUST(v == 1);
 		v = 2;

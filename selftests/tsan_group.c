@@ -112,11 +112,11 @@ static void see_the_end(int how)
 	case JOIN_IT:
 		while ((member = chan_join(g, -1, SOON)) >= 0)
 			close(member);
-		MUST(member < 0);
+		MUST(member == -ECANCELED);
 		member = -1;
 		break;
 	case LOOK:
-		MUST(poll(&p, 1, 5000) == 1);	/* which says nothing to ThreadSanitizer */
+		MUST(poll(&p, 1, PATIENCE) == 1);	/* which says nothing to ThreadSanitizer */
 		MUST(!chan_group_info(watch, &i, sizeof(i)) && i.state == CHAN_ENDED);
 		break;
 	case POLL:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* The module stays as long as anything uses it, and goes cleanly then. */
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 
 #include "util.h"
@@ -30,13 +31,32 @@ static void *waits(void *arg)
 	return NULL;
 }
 
+static int polls(void *arg)
+{
+	struct chan_case c = { .fd = *(int *)arg, .op = CHAN_POLL, .events = POLLIN };
+
+	return chan_select(&c, 1, 0, -1, SOON);
+}
+
+/* Gone as soon as the last reference is, which a ring drops from a work of its own. */
+static int unload_soon(void)
+{
+	int r = unload();
+
+	for (int i = 0; i < PATIENCE && r == -EWOULDBLOCK; i++, r = unload())
+		usleep(1000);
+	return r;
+}
+
 /* D30, PX-10: each alone keeps it */
 TEST(whatever_is_open_keeps_the_module)
 {
 	int e[2], f[2], g, w, m, a, dev, d;
 	struct io_uring_sqe *sqe;
 	struct io_uring ring;
+	struct kchan_select sel;
 	struct kchan_xfer x;
+	struct party p;
 	struct chan_msg msg = { .fds = &d, .nfds = 1 };
 	struct chan_case c;
 	pthread_t t;
@@ -97,7 +117,7 @@ TEST(whatever_is_open_keeps_the_module)
 	ASSERT_TRUE(parked(e[0], 0, 1));
 	close(e[0]);
 	io_uring_queue_exit(&ring);
-	EXPECT_EQ(1, poll(&(struct pollfd){ .fd = e[1] }, 1, 5000));	/* it has let go */
+	EXPECT_EQ(1, poll(&(struct pollfd){ .fd = e[1] }, 1, PATIENCE));	/* it has let go */
 	close(e[1]);
 
 	/* a descriptor in a message */
@@ -113,6 +133,36 @@ TEST(whatever_is_open_keeps_the_module)
 	/* and nothing: it goes, and comes again */
 	EXPECT_EQ(0, unload());
 	EXPECT_EQ(-ENOENT, chan_make(e, 4, 0, 0));
+	EXPECT_EQ(0, load());
+
+	/* a call that waits, and nothing else */
+	d = eventfd(0, EFD_CLOEXEC);
+	ASSERT_TRUE(party_start(&p, false, polls, &d));
+	ASSERT_TRUE(asleep(&p.tid));
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	EXPECT_EQ(0, eventfd_write(d, 1));
+	EXPECT_EQ(0, party_end(&p));
+	close(d);
+	EXPECT_EQ(0, unload());
+	EXPECT_EQ(0, load());
+
+	/* a command of io_uring that waits, and nothing else */
+	dev = open("/dev/kchan", O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, dev);
+	ASSERT_EQ(0, io_uring_queue_init(4, &ring, 0));
+	sqe = io_uring_get_sqe(&ring);
+	ASSERT_NE(NULL, sqe);
+	c = recv_case(-1, NULL, 0);
+	chan_prep_select(sqe, dev, &sel, &c, 1, 0, -1, CHAN_FOREVER);
+	ASSERT_EQ(1, io_uring_submit(&ring));
+	close(dev);
+	for (int i = 0; i < 100; i++) {	/* a worker may have to take it first */
+		EXPECT_EQ(-EWOULDBLOCK, unload());
+		usleep(1000);
+	}
+	EXPECT_EQ(0, io_uring_cq_ready(&ring));
+	io_uring_queue_exit(&ring);
+	EXPECT_EQ(0, unload_soon());
 	EXPECT_EQ(0, load());
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 	close2(e);
@@ -147,7 +197,7 @@ TEST_F_TIMEOUT(loading, it_comes_and_goes_a_hundred_times, 150)
 		waitpid(pid, &status, 0);
 		ASSERT_EQ(0, unload());
 		ASSERT_EQ(0, load());
-		for (int k = 0; k < 5000 && access("/dev/kchan", R_OK); k++)
+		for (int k = 0; k < PATIENCE && access("/dev/kchan", R_OK); k++)
 			usleep(1000);
 	}
 }

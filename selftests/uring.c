@@ -120,29 +120,59 @@ TEST_F(uring, what_is_ready_is_done_and_what_may_not_wait_says_so)
 	close2(e);
 }
 
+enum { RECV, SEND, SELECT, COMMANDS };
+
+/* A command that waits, on a rendezvous. */
+#define PREP_WAITING(kind, under, deadline) do {				\
+	switch (kind) {								\
+	case RECV:								\
+		PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, \
+		     under, deadline);						\
+		break;								\
+	case SEND:								\
+		PREP(&self->ring, 1, chan_prep_send, self->e[1], &self->x[0], "word", 4, \
+		     under, deadline);						\
+		break;								\
+	case SELECT:								\
+		PREP(&self->ring, 1, chan_prep_select, self->e[0], &s, &c, 1, 0, under, deadline); \
+	}									\
+	io_uring_submit(&self->ring);						\
+} while (0)
+
 TEST_F(uring, a_parked_command_is_ended_by_shut_deadline_and_group)
 {
-	int g = chan_group(-1, CHAN_FOREVER, 0, 0), d = chan_group(-1, chan_after(30 * MS), 0, 0);
+	struct chan_case c = recv_case(self->e[0], self->buf, 64);
+	struct kchan_select s;
 
-	PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, g, CHAN_FOREVER);
-	io_uring_submit(&self->ring);
-	ASSERT_TRUE(parked(self->e[0], 0, 1));
-	chan_cancel(g, 0, NULL);
-	EXPECT_EQ(-ECANCELED, next(&self->ring, NULL));
-	EXPECT_TRUE(parked(self->e[0], 0, 0));
-	PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, g, CHAN_FOREVER);
-	io_uring_submit(&self->ring);
-	EXPECT_EQ(-ECANCELED, next(&self->ring, NULL));
-	PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, d, CHAN_FOREVER);
-	io_uring_submit(&self->ring);
-	EXPECT_EQ(-ETIMEDOUT, next(&self->ring, NULL));
-	PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
-	io_uring_submit(&self->ring);
-	ASSERT_TRUE(parked(self->e[0], 0, 1));
-	chan_shut(self->e[1], 0);
-	EXPECT_EQ(-EPIPE, next(&self->ring, NULL));
-	close(g);
-	close(d);
+	for (int k = 0; k < COMMANDS; k++) {
+		int g = chan_group(-1, CHAN_FOREVER, 0, 0);
+		int d = chan_group(-1, chan_after(30 * MS), 0, 0);
+
+		PREP_WAITING(k, g, CHAN_FOREVER);
+		ASSERT_TRUE(parked(self->e[0], k == SEND, k != SEND));
+		chan_cancel(g, 0, NULL);
+		EXPECT_EQ(-ECANCELED, next(&self->ring, NULL)) TH_LOG("kind %d", k);
+		EXPECT_TRUE(parked(self->e[0], 0, 0));
+		PREP_WAITING(k, g, CHAN_FOREVER);
+		EXPECT_EQ(-ECANCELED, next(&self->ring, NULL));
+		PREP_WAITING(k, d, CHAN_FOREVER);
+		EXPECT_EQ(-ETIMEDOUT, next(&self->ring, NULL));
+		PREP_WAITING(k, -1, chan_after(10 * MS));
+		EXPECT_EQ(-ETIMEDOUT, next(&self->ring, NULL));
+		EXPECT_TRUE(parked(self->e[0], 0, 0));
+		close2((int[]){ g, d });
+	}
+	EXPECT_EQ(0, info_of(self->e[0]).sent);
+	for (int k = 0; k < COMMANDS; k++) {
+		close2(self->e);
+		ASSERT_EQ(0, chan_make(self->e, 64, 0, 0));
+		c.fd = self->e[0];
+		PREP_WAITING(k, -1, CHAN_FOREVER);
+		ASSERT_TRUE(parked(self->e[0], k == SEND, k != SEND));
+		chan_shut(self->e[1], 0);
+		EXPECT_EQ(k == SELECT ? 0 : -EPIPE, next(&self->ring, NULL));
+	}
+	EXPECT_EQ(-EPIPE, c.msg.res);
 }
 
 static void prep_cancel(struct io_uring *ring, uint64_t id)
@@ -253,11 +283,11 @@ TEST_F(uring, bad_commands_are_refused)
 	EXPECT_CMD(-EINVAL, chan_prep_select, self->e[0], &s, &c, 1, 0, -1, CHAN_NOW);
 	EXPECT_CMD(-EINVAL, chan_prep_select, self->e[0], &s, &c, 1025, 0, -1, CHAN_NOW);
 	EXPECT_CMD(-EINVAL, chan_prep_select, self->e[0], &s, &c, 1, 8, -1, CHAN_NOW);
-	EXPECT_CMD(-EFAULT, chan_prep_command, self->e[0], KCHAN_IOC_RECV, (void *)8, sizeof(struct kchan_xfer));
-	EXPECT_CMD(-EINVAL, chan_prep_command, self->e[0], KCHAN_IOC_RECV, &self->x[0], 31);
-	EXPECT_CMD(-EINVAL, chan_prep_command, self->e[0], KCHAN_IOC_RECV, &self->x[0], 1 << 20);
-	EXPECT_CMD(-ENOTTY, chan_prep_command, self->e[0], KCHAN_IOC_SHUT, &self->x[0], 8);
-	EXPECT_CMD(-ENOTTY, chan_prep_command, self->e[0], 1234, &self->x[0], 8);
+	EXPECT_CMD(-EFAULT, __chan_prep_command, self->e[0], KCHAN_IOC_RECV, (void *)8, sizeof(struct kchan_xfer));
+	EXPECT_CMD(-EINVAL, __chan_prep_command, self->e[0], KCHAN_IOC_RECV, &self->x[0], 31);
+	EXPECT_CMD(-EINVAL, __chan_prep_command, self->e[0], KCHAN_IOC_RECV, &self->x[0], 1 << 20);
+	EXPECT_CMD(-ENOTTY, __chan_prep_command, self->e[0], KCHAN_IOC_SHUT, &self->x[0], 8);
+	EXPECT_CMD(-ENOTTY, __chan_prep_command, self->e[0], 1234, &self->x[0], 8);
 #undef fix
 #define fix(q) memset((char *)q + 60, 1, 4)
 	EXPECT_CMD(-EINVAL, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_NOW);
@@ -289,13 +319,29 @@ TEST_F(uring, registered_buffers)
 		EXPECT_EQ(id == 1 ? 5 : 0, r);
 	}
 	EXPECT_STREQ("fixed", mem[1]);
+	close2(self->e);
+	ASSERT_EQ(0, chan_make(self->e, 64, 1, 0));
+	strcpy(mem[0], "again");
+	PREP(&self->ring, 1, io_uring_prep_read_fixed, self->e[0], mem[1], 64, 0, 1);
+	PREP(&self->ring, 2, io_uring_prep_write_fixed, self->e[1], mem[0], 5, 0, 0);
+	ASSERT_EQ(2, io_uring_submit(&self->ring));
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(5, next(&self->ring, NULL));
+	EXPECT_STREQ("again", mem[1]);
+	/* none of the buffers */
+	PREP(&self->ring, 1, chan_prep_recv_fixed, self->e[0], &self->x[0], mem[1], 64, -1, CHAN_NOW, 2);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(-EFAULT, next(&self->ring, NULL));
+	PREP(&self->ring, 1, io_uring_prep_read_fixed, self->e[0], mem[1], 64, 0, 2);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(-EFAULT, next(&self->ring, NULL));
 	/* outside the buffer */
 	PREP(&self->ring, 1, chan_prep_recv_fixed, self->e[0], &self->x[0], mem[1], 65, -1, CHAN_NOW, 1);
 	io_uring_submit(&self->ring);
 	EXPECT_EQ(-EFAULT, next(&self->ring, NULL));
 }
 
-TEST(sqpoll_and_iopoll)
+TEST(rings_of_other_kinds)
 {
 	struct io_uring ring;
 	struct kchan_xfer x[2];
@@ -323,6 +369,22 @@ TEST(sqpoll_and_iopoll)
 	PREP(&ring, 1, chan_prep_recv, e[0], &x[0], buf, 8, -1, CHAN_NOW);
 	io_uring_submit(&ring);
 	EXPECT_EQ(-EOPNOTSUPP, next(&ring, NULL));
+	PREP(&ring, 1, io_uring_prep_read, e[0], buf, 8, 0);
+	io_uring_submit(&ring);
+	EXPECT_EQ(-EOPNOTSUPP, next(&ring, NULL));
+	io_uring_queue_exit(&ring);
+
+	/* entries of other sizes */
+	ASSERT_EQ(0, io_uring_queue_init(8, &ring, IORING_SETUP_SQE128 | IORING_SETUP_CQE32));
+	PREP(&ring, 1, chan_prep_recv, e[0], &x[0], buf, 8, -1, CHAN_FOREVER);
+	PREP(&ring, 2, chan_prep_send, e[1], &x[1], "big", 3, -1, CHAN_FOREVER);
+	io_uring_submit(&ring);
+	for (int i = 0; i < 2; i++) {
+		int r = next(&ring, &id);
+
+		EXPECT_EQ(id == 1 ? 3 : 0, r);
+	}
+	EXPECT_EQ(0, memcmp(buf, "big", 3));
 	io_uring_queue_exit(&ring);
 	close2(e);
 }
@@ -372,43 +434,76 @@ TEST_F(uring, commands_given_to_a_worker_can_be_cancelled)
 /* Cancelled at any moment: each completes once, and no message is lost. */
 TEST_F(uring, cancels_that_race_lose_nothing)
 {
-	int rounds = quick(3000, 200), got = 0, sent = 0, gone = 0;
-	unsigned seed = 7;
+	enum { READ = COMMANDS, WRITE, OPS };
+	int rounds = quick(10000, 500), got = 0, sent = 0, gone[OPS] = {}, done[OPS] = {}, e[2];
+	unsigned int seed = 7;
+	struct kchan_select s;
 	uint64_t id;
 
+	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
 	for (int i = 0; i < rounds; i++) {
-		struct io_uring_sqe *sqe = sqe_of(&self->ring, 1);
-		int r;
+		struct chan_case c = recv_case(e[0], self->buf, 4);
+		int op = i % OPS, out = op == SEND || op == WRITE;
+		struct io_uring_sqe *sqe = sqe_of(&self->ring, 0);
 
-		chan_prep_recv(sqe, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
+		if (out)	/* it waits for room */
+			ASSERT_EQ(0, chan_send(e[1], "f", 1, -1, CHAN_NOW));
+		sent += out;
+		switch (op) {
+		case RECV:
+			chan_prep_recv(sqe, e[0], &self->x[0], self->buf, 4, -1, CHAN_FOREVER);
+			break;
+		case SEND:
+			chan_prep_send(sqe, e[1], &self->x[0], "c", 1, -1, CHAN_FOREVER);
+			break;
+		case SELECT:
+			chan_prep_select(sqe, e[0], &s, &c, 1, 0, -1, CHAN_FOREVER);
+			break;
+		case READ:
+			io_uring_prep_read(sqe, e[0], self->buf, 4, 0);
+			break;
+		case WRITE:
+			io_uring_prep_write(sqe, e[1], "c", 1, 0);
+		}
+		if (op < COMMANDS)	/* where io_uring can cancel it */
+			sqe->flags |= IOSQE_ASYNC;
 		sqe->user_data = 1;
-		sqe->flags |= IOSQE_ASYNC;
 		io_uring_submit(&self->ring);
 		usleep(rand_r(&seed) % 150);
 		if (rand_r(&seed) % 2) {
-			r = chan_send(self->e[1], "m", 1, -1, CHAN_NOW);
-			ASSERT_TRUE(r == 0 || r == -EAGAIN);
-			sent += !r;
+			ASSERT_EQ(out, out ? chan_recv(e[0], self->buf, 4, -1, CHAN_NOW) :
+					     chan_send(e[1], "m", 1, -1, CHAN_NOW));
+			sent += !out;
+			got += out;
 		}
 		prep_cancel(&self->ring, 1);
 		io_uring_submit(&self->ring);
 		for (int n = 0; n < 2; n++) {
-			r = next(&self->ring, &id);
+			int r = next(&self->ring, &id);
+
 			if (id == 99) {
 				ASSERT_TRUE(r == 0 || r == -EALREADY || r == -ENOENT) TH_LOG("%d", r);
-				continue;
+			} else if (r == (op != SEND && op != SELECT)) {
+				if (op == SELECT)
+					ASSERT_EQ(1, c.msg.res);
+				done[op]++;
+			} else {
+				ASSERT_TRUE(r == -EINTR || r == -ECANCELED) TH_LOG("%d: %d", op, r);
+				gone[op]++;
 			}
-			ASSERT_TRUE(r == 1 || r == -EINTR || r == -ECANCELED) TH_LOG("%d", r);
-			got += r == 1;
-			gone += r != 1;
 		}
+		while (chan_recv(e[0], self->buf, 4, -1, CHAN_NOW) == 1)
+			got++;
+		ASSERT_EQ(sent + done[SEND] + done[WRITE],
+			  got + done[RECV] + done[SELECT] + done[READ]) TH_LOG("round %d", i);
 	}
-	while (chan_recv(self->e[0], self->buf, 64, -1, CHAN_NOW) == 1)
-		got++;
-	EXPECT_EQ(sent, got);
-	EXPECT_LT(0, gone);
-	EXPECT_EQ(0, info_of(self->e[0]).parked_receivers);
-	TH_LOG("%d received, %d cancelled", got, gone);
+	EXPECT_EQ(0, info_of(e[0]).parked_receivers + info_of(e[0]).parked_senders);
+	for (int op = 0; op < OPS; op++) {
+		EXPECT_LT(0, done[op]);
+		EXPECT_LT(0, gone[op]);
+		TH_LOG("kind %d: %d done, %d cancelled", op, done[op], gone[op]);
+	}
+	close2(e);
 }
 
 TEST_F(uring, read_write_and_their_cancels)
@@ -453,7 +548,7 @@ TEST_F(uring, read_write_and_their_cancels)
 	close(e[0]);
 }
 
-enum { READ, WRITE, POLL, MULTISHOT, KINDS };
+enum { READ, WRITE, POLL, POLL_ON, MULTISHOT, KINDS };
 
 /* One that waits: on an empty channel, or on a full one. */
 static void prep_waiting(struct io_uring *ring, int kind, int *e, char *buf, int flags)
@@ -468,6 +563,9 @@ static void prep_waiting(struct io_uring *ring, int kind, int *e, char *buf, int
 		io_uring_prep_write(sqe, e[1], "word", 4, 0);
 		break;
 	case POLL:
+		io_uring_prep_poll_add(sqe, e[0], POLLIN);
+		break;
+	case POLL_ON:
 		io_uring_prep_poll_multishot(sqe, e[0], POLLIN);
 		break;
 	case MULTISHOT:
@@ -509,17 +607,15 @@ TEST_F(uring, each_kind_can_be_cancelled_and_timed)
 
 			EXPECT_EQ(id == 99 ? 0 : -ECANCELED, r) TH_LOG("kind %d", kind);
 		}
-		if (kind != POLL && kind != MULTISHOT) {	/* those can't be linked */
-			prep_waiting(&self->ring, kind, e, self->buf, IOSQE_IO_LINK);
-			sqe = sqe_of(&self->ring, 2);
-			io_uring_prep_link_timeout(sqe, &ts, 0);
-			sqe->user_data = 2;
-			io_uring_submit(&self->ring);
-			for (int i = 0; i < 2; i++) {
-				int r = next(&self->ring, &id);
+		prep_waiting(&self->ring, kind, e, self->buf, IOSQE_IO_LINK);
+		sqe = sqe_of(&self->ring, 2);
+		io_uring_prep_link_timeout(sqe, &ts, 0);
+		sqe->user_data = 2;
+		io_uring_submit(&self->ring);
+		for (int i = 0; i < 2; i++) {
+			int r = next(&self->ring, &id);
 
-				EXPECT_EQ(id == 1 ? -ECANCELED : -ETIME, r) TH_LOG("kind %d", kind);
-			}
+			EXPECT_EQ(id == 1 ? -ECANCELED : -ETIME, r) TH_LOG("kind %d", kind);
 		}
 		EXPECT_EQ(len, info_of(e[0]).len);
 		EXPECT_EQ(len, info_of(e[0]).sent);
@@ -539,10 +635,10 @@ TEST_F(uring, poll_multishot_tells_each_message)
 	io_uring_submit(&self->ring);
 	for (int i = 0; i < 5; i++) {
 		ASSERT_EQ(0, chan_send(e[1], "x", 1, -1, CHAN_NOW));
-		EXPECT_EQ(POLLIN, next(&self->ring, NULL) & POLLIN);
+		EXPECT_EQ(POLLIN, next(&self->ring, NULL));
 	}
 	close(e[1]);
-	EXPECT_EQ(POLLIN, next(&self->ring, NULL) & (POLLIN | POLLERR));
+	EXPECT_EQ(POLLIN | POLLHUP, next(&self->ring, NULL) & ~POLLRDHUP);
 	close(e[0]);
 }
 
@@ -562,13 +658,9 @@ TEST_F(uring, read_multishot_with_provided_buffers)
 	io_uring_prep_provide_buffers(sqe, mem, 64, BUFS, 7, 0);
 	io_uring_submit(&self->ring);
 	ASSERT_EQ(0, next(&self->ring, NULL));
-	sqe = sqe_of(&self->ring, 0);
-	io_uring_prep_read(sqe, e[0], NULL, 0, 0);
-	sqe->opcode = OP_READ_MULTISHOT;
-	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = 7;
+	prep_waiting(&self->ring, MULTISHOT, e, NULL, 0);
 	io_uring_submit(&self->ring);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < BUFS; i++) {
 		char word[] = { 'a' + i };
 
 		ASSERT_EQ(0, chan_send(e[1], word, 1, -1, SOON));
@@ -578,6 +670,22 @@ TEST_F(uring, read_multishot_with_provided_buffers)
 		EXPECT_EQ('a' + i, mem[cqe->flags >> IORING_CQE_BUFFER_SHIFT][0]);
 		io_uring_cqe_seen(&self->ring, cqe);
 	}
+	/* no buffer is left: it ends, and the message stays */
+	ASSERT_EQ(0, chan_send(e[1], "kept", 4, -1, SOON));
+	ASSERT_EQ(0, io_uring_wait_cqe_timeout(&self->ring, &cqe, &ts));
+	EXPECT_EQ(-ENOBUFS, cqe->res);
+	EXPECT_FALSE(cqe->flags & IORING_CQE_F_MORE);
+	io_uring_cqe_seen(&self->ring, cqe);
+	EXPECT_EQ(1, info_of(e[0]).len);
+	EXPECT_EQ(BUFS, info_of(e[0]).received);
+
+	sqe = sqe_of(&self->ring, 0);
+	io_uring_prep_provide_buffers(sqe, mem, 64, BUFS, 7, 0);
+	io_uring_submit(&self->ring);
+	ASSERT_EQ(0, next(&self->ring, NULL));
+	prep_waiting(&self->ring, MULTISHOT, e, NULL, 0);
+	io_uring_submit(&self->ring);
+	EXPECT_EQ(4, next(&self->ring, NULL));
 	close(e[1]);
 	EXPECT_EQ(0, next(&self->ring, NULL));
 	close(e[0]);
@@ -658,6 +766,9 @@ TEST_F(uring, a_waiting_command_is_a_reference)
 		EXPECT_EQ(1, info_of(self->e[0]).senders);
 		io_uring_queue_exit(&ring);
 		ASSERT_TRUE(parked(self->e[0], 0, 0));
+		for (int i = 0; i < PATIENCE && info_of(self->e[0]).receivers != 1; i++)
+			usleep(1000);
+		ASSERT_EQ(1, info_of(self->e[0]).receivers);
 	}
 }
 

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What the test programs share. */
+/*
+ * What the test programs share. Numbers in their comments are of behaviours that Go's
+ * tests show, and that hold here: CH channels, NP descriptors that are -1 or wrong, CL
+ * close, NB calls that do not wait, SE select, FA order and fairness, ST stress, ZS
+ * messages without bytes, PR programs, CX context, WG WaitGroup, EG errgroup, GW
+ * go-workgroup, PT patterns, TM timers, MM memory order, RM resources, FD descriptors,
+ * PX processes; D, decisions where processes and descriptors have no likeness in Go.
+ */
 #ifndef UTIL_H
 #define UTIL_H
 
@@ -51,13 +58,16 @@ static inline struct chan_info info_of(int fd)
 	return i;
 }
 
+/* How long to wait for what comes at once, in milliseconds: also where the host is busy. */
+#define PATIENCE	20000
+
 /* Wait until so many are parked: the state is looked at, not slept for. */
 static inline bool parked(int fd, unsigned senders, unsigned receivers)
 {
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < PATIENCE; i++) {
 		struct chan_info in = info_of(fd);
 
-		if (in.parked_senders == senders && in.parked_receivers == receivers)
+		if (in.id && in.parked_senders == senders && in.parked_receivers == receivers)
 			return true;
 		usleep(1000);
 	}
@@ -170,9 +180,7 @@ static inline int party_end(struct party *p)
 	int status;
 
 	if (!p->pid) {
-		pthread_join(p->t, NULL);	/* it ends after that: till then the table is shared */
-		while (!syscall(SYS_tgkill, getpid(), p->tid, 0))
-			sched_yield();
+		pthread_join(p->t, NULL);
 		return p->ret;
 	}
 	if (waitpid(p->pid, &status, 0) != p->pid)
@@ -190,7 +198,7 @@ static inline void *shared(size_t size)
 /* Wait until a thread sleeps in the system call @nr. */
 static inline bool asleep_in(const int *tid, long nr)
 {
-	for (int i = 0; i < 5000; i++, usleep(1000)) {
+	for (int i = 0; i < PATIENCE; i++, usleep(1000)) {
 		char path[40], text[64] = "";
 		int id = __atomic_load_n(tid, __ATOMIC_ACQUIRE), fd;
 
