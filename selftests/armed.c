@@ -133,6 +133,7 @@ static int polls_it(void *arg)
 /* A select that polls it does not keep it open, and learns that it was closed. */
 TEST(closing_it_ends_a_select_that_polls_it)
 {
+	int64_t late = SOON;	/* when it would look by itself */
 	struct party p;
 	char buf[4];
 	int e[2], a;
@@ -144,6 +145,7 @@ TEST(closing_it_ends_a_select_that_polls_it)
 	ASSERT_TRUE(asleep(&p.tid));
 	close(a);
 	EXPECT_EQ(POLLHUP, party_end(&p));
+	EXPECT_GT(late, chan_after(0));
 	EXPECT_TRUE(parked(e[0], 0, 0));
 	close2(e);
 }
