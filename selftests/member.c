@@ -347,6 +347,55 @@ TEST(the_last_owner_closing_leaves_once)
 	close(g);
 }
 
+struct leaver { pthread_barrier_t both; int member, ret; bool over; };
+
+static void *leaves(void *arg)
+{
+	struct leaver *l = arg;
+
+	for (;;) {
+		pthread_barrier_wait(&l->both);
+		if (l->over)
+			return NULL;
+		l->ret = chan_leave(l->member, EIO, NULL);
+		pthread_barrier_wait(&l->both);
+	}
+}
+
+/* Whichever comes first is how it left; it leaves once. */
+TEST(a_leave_races_with_the_last_close)
+{
+	int left = 0, rounds = quick(5000, 500);
+	struct leaver l = {};
+	unsigned int seed = 3;
+	pthread_t t;
+
+	pthread_barrier_init(&l.both, NULL, 2);
+	pthread_create(&t, NULL, leaves, &l);
+	for (int i = 0; i < rounds; i++) {
+		int g = chan_group(-1, CHAN_FOREVER, 0, 1), first = -1;
+
+		l.member = chan_join(g, -1, CHAN_NOW);
+		ASSERT_LE(0, l.member);
+		pthread_barrier_wait(&l.both);
+		for (int k = rand_r(&seed) % 2000; k; k--)
+			__asm__ volatile("");
+		close(l.member);
+		pthread_barrier_wait(&l.both);
+		ASSERT_TRUE(l.ret == 0 || l.ret == -EBADF) TH_LOG("%d", l.ret);
+		left += !l.ret;
+		ASSERT_EQ(0, chan_wait(g, &first, -1, CHAN_NOW));
+		ASSERT_EQ(l.ret ? EOWNERDEAD : EIO, first);
+		ASSERT_EQ(1, group_of(g).failed);
+		ASSERT_EQ(0, group_of(g).members);
+		close(g);
+	}
+	l.over = true;
+	pthread_barrier_wait(&l.both);
+	pthread_join(t, NULL);
+	TH_LOG("%d of %d left before the close", left, rounds);
+}
+
 /* What a join needs is there before it takes a place. */
 TEST(a_join_that_can_not_be_handed_over_takes_no_place)
 {
