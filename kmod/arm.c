@@ -71,7 +71,7 @@ static void armed_done(struct kchan_waiter *w)
 		kchan_armed_put(a);
 }
 
-/* A select that polls it does not keep it open: if it is closed, that is its end. */
+/* A select that polls it does not keep it open: closed unfired, it has ended. */
 __poll_t kchan_armed_poll(struct kchan_armed *a, struct file *file, poll_table *pt)
 {
 	poll_wait(file, &a->poll, pt);

@@ -43,7 +43,9 @@ static bool is_plain(const struct inode *inode)
 
 	if (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode))
 		return false;
-	return !(sb->s_flags & (SB_NOUSER | SB_KERNMOUNT)) || sb->s_magic == TMPFS_MAGIC ||
+	if (sb->s_magic == NSFS_MAGIC)
+		return false;
+	return !(sb->s_flags & SB_NOUSER) || sb->s_magic == TMPFS_MAGIC ||
 	       sb->s_magic == HUGETLBFS_MAGIC;
 }
 

@@ -390,6 +390,13 @@ __poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct
 struct kgroup *kgroup_get(struct kgroup *g);
 void kgroup_put(struct kgroup *g);
 int kgroup_error(struct kgroup *g);
+
+/* Nothing was moved, because of @r; but if the group has ended by now, that comes first. */
+static inline long kgroup_error_or(struct kgroup *under, long r)
+{
+	return (under ? kgroup_error(under) : 0) ?: r;
+}
+
 int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *w);
 void kgroup_detach(struct kgroup *g, struct kgroup_node *n);
 bool kgroup_expired(struct kgroup *g);

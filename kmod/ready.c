@@ -150,13 +150,14 @@ static long send(const struct choice *best)
 }
 
 /* As sel_finish(). */
-static int take(const struct choice *best, struct kchan_case __user *uk)
+static int take(const struct choice *best, struct kgroup *under, struct kchan_case __user *uk)
 {
 	long r = best->k.op == KCHAN_SEND ? send(best) : receive(best, uk);
 
 	if (r == -EINTR)
 		return r;
-	if (r == -EAGAIN)
+	/* the long way knows which comes first, a shut or the end of the group */
+	if (r == -EAGAIN || (r < 0 && kgroup_error_or(under, 0)))
 		return KCHAN_WAIT;
 	if (r < 0 || best->k.op == KCHAN_SEND)
 		put_user((int)r, &uk->msg.res);
@@ -181,7 +182,7 @@ int kchan_select_ready(const struct kchan_select *a, struct kgroup *under)
 			break;
 	}
 	if (best.c && i == a->n && !(under && kgroup_error(under)))
-		r = take(&best, uk + best.i);
+		r = take(&best, under, uk + best.i);
 	if (best.c)
 		kchan_put(best.c);
 	return r;

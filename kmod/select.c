@@ -313,7 +313,7 @@ static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool
 	r = sel_probe(s, late);
 	if (r) {
 		if (late && r == KCHAN_WAIT)
-			return late;
+			return kgroup_error_or(under, late);
 		if (!late && !on_handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
 			r = kchan_handle_fd();
 			if (r >= 0) {
@@ -323,8 +323,8 @@ static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool
 		}
 		r = sel_wait(s, under, a->deadline, late);
 	}
-	if (!r && under && s->w.res < 0)	/* a shut, and the group may have ended before it */
-		r = kgroup_error(under);
+	if (!r && s->w.res < 0)		/* a shut, and the group may have ended before it */
+		r = kgroup_error_or(under, 0);
 	return r ?: sel_finish(s);
 }
 

@@ -320,10 +320,12 @@ static long start(struct issue *is)
 		op->s.w.task = current;		/* in place of op_done() */
 		r = sel_wait(&op->s, NULL, 0, late);
 	} else if (r) {
-		r = late;
+		r = kgroup_error_or(op->under, late);
 	} else {
 		op->s.w.state = KCHAN_DONE;
 	}
+	if (!r && op->s.w.res < 0)
+		r = kgroup_error_or(op->under, 0);
 	if (!r)
 		r = result(op, false);
 	op_put(op);

@@ -140,12 +140,6 @@ unlock:
 	return r;
 }
 
-/* Nothing was moved, for @r: but a group that has ended comes first, since when it may. */
-static long ended_first(struct kgroup *under, long r)
-{
-	return (under ? kgroup_error(under) : 0) ?: r;
-}
-
 /* Takes @p: afterwards it holds no message. A group that has ended comes first. */
 long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline)
 {
@@ -166,7 +160,7 @@ long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, 
 	}
 	r = send_slow(c, p, under, deadline);
 	kchan_done(c, p);
-	return r < 0 ? ended_first(under, r) : r;
+	return r < 0 ? kgroup_error_or(under, r) : r;
 }
 
 /*
@@ -298,7 +292,7 @@ long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 	} else {
 		r = recv_slow(c, room, dst->nfds, &in, under, deadline);
 		if (r < 0)
-			return ended_first(under, r);
+			return kgroup_error_or(under, r);
 	}
 	r = kchan_deliver(c, &in, dst);
 	if (tag && r >= 0)
