@@ -480,7 +480,6 @@ static int alphabet(void *arg)
 	return chan_shut(e[1], 0);
 }
 
-
 /* CH-09, CH-03 */
 TEST_F(basic, a_loop_of_receives_sees_all_in_order_and_ends)
 {

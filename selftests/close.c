@@ -391,9 +391,9 @@ static int ask(void *arg)
 	for (int left = 50; left; ) {
 		struct chan_info in = info_of(a->fd);
 
+		__atomic_store_n(&a->asks, 1, __ATOMIC_RELAXED);
 		if (in.len != (unsigned)a->want || in.capacity != 10)
 			return 1;
-		__atomic_store_n(&a->asks, 1, __ATOMIC_RELAXED);
 		left -= in.shut != 0;
 	}
 	return 0;

@@ -210,6 +210,12 @@ static long do_select_now(struct env *v)
 	return select_many(v, CHAN_RECV, v->b[0], BIG, CHAN_NOW);
 }
 
+/* Long enough to come to the waiting. */
+static long do_select_sleeps(struct env *v)
+{
+	return select_many(v, CHAN_RECV, v->b[0], BIG, chan_after(20 * MS));
+}
+
 static long do_select_waits(struct env *v)
 {
 	return select_many(v, CHAN_RECV, v->b[0], BIG, chan_after(MS / 4));
@@ -412,7 +418,7 @@ static void *pauses(void *arg)
 TEST_F_TIMEOUT(failing, the_same_beside_another_thread, 200)
 {
 	static const struct call some[] = {
-		CALL(recv_big, BIG), CALL(send_big, 0), CALL(select_waits, -ETIMEDOUT),
+		CALL(recv_big, BIG), CALL(send_big, 0), CALL(select_sleeps, -ETIMEDOUT),
 		CALL(select_recv, 8), CALL(select_poll, 1), CALL(recv_under, 8),
 	};
 	pthread_t t;

@@ -237,15 +237,17 @@ TEST(a_hog_of_a_lock_cannot_keep_another_out)
 
 		ASSERT_EQ(0, chan_make(l->tok, 0, 1, 0));
 		ASSERT_TRUE(party_start(&p, process, hog, l));
-		while (!(before = __atomic_load_n(&l->hogged, __ATOMIC_RELAXED)))
+		while (!__atomic_load_n(&l->hogged, __ATOMIC_RELAXED))
 			usleep(100);
 		for (int i = 0; i < 10; i++) {
 			usleep(100);
 			ASSERT_EQ(0, chan_send(l->tok[1], NULL, 0, -1, SOON));
 			ASSERT_EQ(0, chan_recv(l->tok[0], NULL, 0, -1, SOON));
 		}
-		while (__atomic_load_n(&l->hogged, __ATOMIC_RELAXED) == before)
-			usleep(100);	/* nor is it kept out */
+		before = __atomic_load_n(&l->hogged, __ATOMIC_RELAXED);	/* nor is it kept out */
+		for (int i = 0; i < PATIENCE && __atomic_load_n(&l->hogged, __ATOMIC_RELAXED) == before; i++)
+			usleep(1000);
+		EXPECT_LT(before, __atomic_load_n(&l->hogged, __ATOMIC_RELAXED));
 		__atomic_store_n(&l->stop, 1, __ATOMIC_RELAXED);
 		EXPECT_EQ(0, party_end(&p));
 		close2(l->tok);

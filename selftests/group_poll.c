@@ -232,7 +232,7 @@ static int sleep_in_epoll(void *arg)
 	struct sleeper *s = arg;
 	struct epoll_event e;
 
-	if (syscall(SYS_epoll_pwait, s->fd, &e, 1, 5000, NULL, 8) != 1)
+	if (syscall(SYS_epoll_pwait, s->fd, &e, 1, PATIENCE, NULL, 8) != 1)
 		return 1;
 	s->got = e.events;
 	return 0;

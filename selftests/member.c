@@ -365,14 +365,14 @@ static void *leaves(void *arg)
 /* Whichever comes first is how it left; it leaves once. */
 TEST(a_leave_races_with_the_last_close)
 {
-	int left = 0, rounds = quick(5000, 500);
+	int left = 0, rounds = quick(5000, 500), i;
 	struct leaver l = {};
 	unsigned int seed = 3;
 	pthread_t t;
 
 	pthread_barrier_init(&l.both, NULL, 2);
 	pthread_create(&t, NULL, leaves, &l);
-	for (int i = 0; i < rounds; i++) {
+	for (i = 0; i < rounds || (i < 10 * rounds && (!left || left == i)); i++) {
 		int g = chan_group(-1, CHAN_FOREVER, 0, 1), first = -1;
 
 		l.member = chan_join(g, -1, CHAN_NOW);
@@ -393,7 +393,9 @@ TEST(a_leave_races_with_the_last_close)
 	l.over = true;
 	pthread_barrier_wait(&l.both);
 	pthread_join(t, NULL);
-	TH_LOG("%d of %d left before the close", left, rounds);
+	TH_LOG("%d of %d left before the close", left, i);
+	EXPECT_LT(0, left);
+	EXPECT_GT(i, left);
 }
 
 /* What a join needs is there before it takes a place. */

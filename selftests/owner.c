@@ -35,7 +35,7 @@ static long waits(struct caller *c)
 	case JOIN:
 		return chan_join(w->other, c->under, c->deadline);
 	default:
-		return poll(&p, 1, 10000) == 1 && p.revents & POLLIN ? -ECANCELED : -EIO;
+		return poll(&p, 1, PATIENCE) == 1 && p.revents & POLLIN ? -ECANCELED : -EIO;
 	}
 }
 

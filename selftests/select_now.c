@@ -7,7 +7,7 @@
 #define CASES 1024
 
 /* Park 64 cases and take them back, over and over: nothing is ever ready for the select. */
-struct restless { int *end; atomic_bool *stop; long n; };
+struct restless { int *end; atomic_bool *stop; atomic_long n; };
 
 static void *come_and_go(void *arg)
 {

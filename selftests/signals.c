@@ -372,7 +372,7 @@ static bool put(const char *dir, const char *name, const char *text)
 
 static bool frozen(const char *dir, bool want)
 {
-	for (int i = 0; i < 3000; i++) {
+	for (int i = 0; i < PATIENCE; i++) {
 		char path[100], text[200] = "";
 		int fd;
 

@@ -288,9 +288,9 @@ TEST(values_are_seen_in_other_processes)
 		if (chan_value_set(g, "child", "2", 1) || chan_value_set(c, "child", "3", 1))
 			_exit(2);
 		chan_cancel(done, 0, NULL);
-		for (r = 0; r < 5000 && strcmp(at(c, "after"), "4"); r++)
+		for (r = 0; r < PATIENCE && strcmp(at(c, "after"), "4"); r++)
 			usleep(1000);
-		_exit(r == 5000 || strcmp(at(c, "child"), "3"));
+		_exit(r == PATIENCE || strcmp(at(c, "child"), "3"));
 	}
 	ASSERT_TRUE(turns(done, POLLIN));
 	EXPECT_STREQ("2", at(w, "child"));

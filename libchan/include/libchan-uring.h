@@ -24,8 +24,8 @@ extern "C" {
 #endif
 
 /* What the others are made of. */
-static inline void __chan_prep_command(struct io_uring_sqe *sqe, int fd, uint32_t op,
-				     const void *arg, uint32_t size)
+static inline void chan_prep_command_(struct io_uring_sqe *sqe, int fd, uint32_t op,
+				      const void *arg, uint32_t size)
 {
 	struct kchan_uring cmd;
 
@@ -40,7 +40,7 @@ static inline void __chan_prep_command(struct io_uring_sqe *sqe, int fd, uint32_
 	memcpy((char *)sqe + 48, &cmd, sizeof(cmd));
 }
 
-static inline void __chan_prep_transfer(struct io_uring_sqe *sqe, int fd, uint32_t op,
+static inline void chan_prep_transfer_(struct io_uring_sqe *sqe, int fd, uint32_t op,
 				      struct kchan_xfer *x, const void *buf, size_t len,
 				      int under, int64_t deadline)
 {
@@ -49,19 +49,19 @@ static inline void __chan_prep_transfer(struct io_uring_sqe *sqe, int fd, uint32
 	x->len = len;
 	x->deadline = deadline;
 	x->under = under;
-	__chan_prep_command(sqe, fd, op, x, sizeof(*x));
+	chan_prep_command_(sqe, fd, op, x, sizeof(*x));
 }
 
 static inline void chan_prep_send(struct io_uring_sqe *sqe, int tx, struct kchan_xfer *x,
 				  const void *msg, size_t len, int under, int64_t deadline)
 {
-	__chan_prep_transfer(sqe, tx, KCHAN_IOC_SEND, x, msg, len, under, deadline);
+	chan_prep_transfer_(sqe, tx, KCHAN_IOC_SEND, x, msg, len, under, deadline);
 }
 
 static inline void chan_prep_recv(struct io_uring_sqe *sqe, int rx, struct kchan_xfer *x,
 				  void *buf, size_t len, int under, int64_t deadline)
 {
-	__chan_prep_transfer(sqe, rx, KCHAN_IOC_RECV, x, buf, len, under, deadline);
+	chan_prep_transfer_(sqe, rx, KCHAN_IOC_RECV, x, buf, len, under, deadline);
 }
 
 /* The message, or room for one, is part of registered buffer @buf_index. */
@@ -98,7 +98,7 @@ static inline void chan_prep_select(struct io_uring_sqe *sqe, int fd, struct kch
 	s->flags = flags;
 	s->deadline = deadline;
 	s->under = under;
-	__chan_prep_command(sqe, fd, KCHAN_IOC_SELECT, s, sizeof(*s));
+	chan_prep_command_(sqe, fd, KCHAN_IOC_SELECT, s, sizeof(*s));
 }
 
 #ifdef __cplusplus
