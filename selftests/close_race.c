@@ -53,7 +53,7 @@ static void run(struct __test_metadata *_metadata, struct race *r)
 	pthread_barrier_init(&r->start, NULL, 2);
 	ASSERT_EQ(0, chan_make(r->e, 4, 0, 0));
 	pthread_create(&t, NULL, caller, r);
-	for (; rounds < quick(20000, 1500) && (rounds < least || chan_after(0) < late); rounds++) {
+	for (; rounds < quick(20000, 600) && (rounds < least || chan_after(0) < late); rounds++) {
 		if (r->select) {
 			ASSERT_EQ(0, chan_make(end, 4, 0, 0));
 			r->fd = end[0];
@@ -150,7 +150,7 @@ TEST(a_group_that_ended_before_the_shut_comes_first)
 
 	pthread_barrier_init(&o.start, NULL, 2);
 	pthread_create(&t, NULL, under_it, &o);
-	for (int i = 0; i < quick(20000, 1500) && (i < 200 || chan_after(0) < late); i++) {
+	for (int i = 0; i < quick(20000, 600) && (i < 200 || chan_after(0) < late); i++) {
 		ASSERT_EQ(0, chan_make(o.e, 1, i % KINDS == ROOM, 0));
 		o.g = chan_group(-1, CHAN_FOREVER, 0, 0);
 		o.kind = i % KINDS;
