@@ -75,7 +75,7 @@ static noinline u32 send_chunk(struct batch *b, u32 i, u32 n)
 		    !copy_short_in(s.words[k], (void __force __user *)m->buf, m->len))
 			break;
 	}
-	if (b->under && kgroup_error(b->under))
+	if (kgroup_error_or(b->under, 0))
 		return 0;		/* it ended while they were copied in */
 	n = k;
 	spin_lock(&c->lock);
@@ -116,7 +116,7 @@ static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
 	struct kchan *c = b->c;
 	u32 k, taken = 0;
 
-	if (!copy_msgs_in(s.m, um, n) || (b->under && kgroup_error(b->under)))
+	if (!copy_msgs_in(s.m, um, n) || kgroup_error_or(b->under, 0))
 		return 0;
 	spin_lock(&c->lock);
 	for (; taken < n; taken++) {

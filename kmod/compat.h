@@ -101,11 +101,6 @@ static inline void kchan_uring_copy(void *to, const struct io_uring_cmd *cmd, si
 	barrier();
 }
 
-static inline bool kchan_uring_fixed(const struct io_uring_cmd *cmd)
-{
-	return cmd->flags & IORING_URING_CMD_FIXED;
-}
-
 /* A 32-bit caller; where the kernel does not say, its selects are not understood. */
 static inline bool kchan_uring_compat(unsigned int issue_flags)
 {

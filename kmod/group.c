@@ -434,7 +434,7 @@ static int wait_in(struct kgroup *g, struct list_head *q, int (*ready)(struct kg
 {
 	struct kgroup_node n, un;
 	struct kchan_waiter w;
-	int r = under ? kgroup_error(under) : 0;
+	int r = kgroup_error_or(under, 0);
 
 	if (r)
 		return r;

@@ -391,7 +391,7 @@ struct kgroup *kgroup_get(struct kgroup *g);
 void kgroup_put(struct kgroup *g);
 int kgroup_error(struct kgroup *g);
 
-/* Nothing was moved, because of @r; but if the group has ended by now, that comes first. */
+/* @r, unless there is a group and it has ended: that comes before all else. */
 static inline long kgroup_error_or(struct kgroup *under, long r)
 {
 	return (under ? kgroup_error(under) : 0) ?: r;

@@ -181,7 +181,7 @@ int kchan_select_ready(const struct kchan_select *a, struct kgroup *under)
 		    !look(&best, chunk, i, n, a->flags & KCHAN_PRIO))
 			break;
 	}
-	if (best.c && i == a->n && !(under && kgroup_error(under)))
+	if (best.c && i == a->n && !kgroup_error_or(under, 0))
 		r = take(&best, under, uk + best.i);
 	if (best.c)
 		kchan_put(best.c);

@@ -305,8 +305,8 @@ static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool
 {
 	int r = sel_load(s), late;
 
-	if (!r && under)
-		r = kgroup_error(under);
+	if (!r)
+		r = kgroup_error_or(under, 0);
 	if (r)
 		return r;
 	late = kchan_late(a->deadline);

@@ -32,6 +32,12 @@ struct issue {
 	};
 };
 
+/* Is its message, or the room for one, in a registered buffer? */
+static bool fixed(const struct issue *is)
+{
+	return is->cmd->flags & IORING_URING_CMD_FIXED;
+}
+
 static int take_args(struct issue *is)
 {
 	unsigned int size = is->u.size;
@@ -45,7 +51,7 @@ static int take_args(struct issue *is)
 		if (err)
 			return err;
 		if (is->sel.flags & ~KCHAN_PRIO || is->sel.handle || is->sel.tag ||
-		    is->sel.peer_tag || is->sel.n > KCHAN_MAX_CASES || kchan_uring_fixed(is->cmd))
+		    is->sel.peer_tag || is->sel.n > KCHAN_MAX_CASES || fixed(is))
 			return -EINVAL;
 		is->deadline = is->sel.deadline;
 		is->under = kgroup_under(is->sel.under);
@@ -70,7 +76,7 @@ static int import(struct issue *is, struct kchan_mem *mem, struct iov_iter *iter
 
 	memset(mem, 0, sizeof(*mem));
 	mem->buf = u64_to_user_ptr(is->x.buf);
-	if (!kchan_uring_fixed(is->cmd))
+	if (!fixed(is))
 		return 0;
 	err = io_uring_cmd_import_fixed(is->x.buf, min_t(u64, is->x.len, INT_MAX), dir, iter,
 					is->cmd);
