@@ -423,13 +423,14 @@ static int polls_and_reads(void *arg)
 TEST_F(poll, readers_that_race_for_what_they_are_told_lose_nothing)
 {
 	enum { READERS = 8 };
-	long n = quick(4000, 1000), sum = 0;
+	long n = quick(4000, 1000);
 	int caps[] = { 1, 64 };
 
 	for (int k = 0; k < 2; k++) {
 		struct reader *r = shared(READERS * sizeof(*r));
 		struct party p[READERS];
 		int e[2], got = 0;
+		long sum = 0;
 
 		ASSERT_EQ(0, chan_make(e, 4, caps[k], 0));
 		ASSERT_EQ(0, fcntl(e[0], F_SETFL, O_NONBLOCK));
@@ -440,7 +441,6 @@ TEST_F(poll, readers_that_race_for_what_they_are_told_lose_nothing)
 		for (int i = 0; i < n; i++)
 			ASSERT_EQ(0, chan_send(e[1], &i, 4, -1, SOON));
 		ASSERT_EQ(0, chan_shut(e[1], 0));
-		sum = 0;
 		for (int i = 0; i < READERS; i++) {
 			EXPECT_EQ(0, party_end(&p[i]));
 			got += r[i].got;
@@ -475,6 +475,14 @@ TEST(oneshot_tells_once_until_it_is_set_again)
 
 struct sleeper { int fd, again, *woken, events; };
 
+/* Wait until so many have been woken; how many have. */
+static int woken_of(const int *woken, int n)
+{
+	for (int i = 0; i < PATIENCE && __atomic_load_n(woken, __ATOMIC_RELAXED) < n; i++)
+		usleep(1000);
+	return __atomic_load_n(woken, __ATOMIC_RELAXED);
+}
+
 static int exclusive(void *arg)
 {
 	struct sleeper *s = arg;
@@ -483,7 +491,7 @@ static int exclusive(void *arg)
 	add(ep, s->fd, EPOLLIN | EPOLLEXCLUSIVE | EPOLLET);
 	if (s->again)
 		wait_event(ep, 0);
-	s->events = wait_event(ep, 20000);
+	s->events = wait_event(ep, PATIENCE);
 	__atomic_add_fetch(s->woken, 1, __ATOMIC_RELAXED);
 	close(ep);
 	return 0;
@@ -511,8 +519,7 @@ TEST_F(poll, a_message_wakes_one_exclusive_waiter_and_the_end_all)
 		}
 		for (int n = 1; n <= (end ? 0 : 4); n++) {
 			ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
-			for (int i = 0; i < PATIENCE && __atomic_load_n(woken, __ATOMIC_RELAXED) < n; i++)
-				usleep(1000);
+			woken_of(woken, n);
 			usleep(20000);	/* to be fair to the others */
 			EXPECT_EQ(n, __atomic_load_n(woken, __ATOMIC_RELAXED));
 		}
@@ -534,7 +541,7 @@ static int not_exclusive(void *arg)
 	int ep = epoll_create1(EPOLL_CLOEXEC);
 
 	add(ep, s->fd, EPOLLIN);
-	s->events = wait_event(ep, 20000);
+	s->events = wait_event(ep, PATIENCE);
 	close(ep);
 	return 0;
 }
@@ -558,9 +565,7 @@ TEST_F(poll, who_waits_with_others_is_woken_beside_one_exclusive_waiter)
 	}
 	usleep(20000);
 	for (int n = 1; n <= 2; n++) {
-		for (int i = 0; i < PATIENCE && __atomic_load_n(woken, __ATOMIC_RELAXED) < n; i++)
-			usleep(1000);
-		EXPECT_EQ(n, __atomic_load_n(woken, __ATOMIC_RELAXED));
+		EXPECT_EQ(n, woken_of(woken, n));
 		if (n == 1)
 			ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
 	}

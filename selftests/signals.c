@@ -370,21 +370,20 @@ static bool put(const char *dir, const char *name, const char *text)
 	return ok;
 }
 
-static bool frozen(const char *dir, bool want)
+/* Wait until the file holds @text. */
+static bool shows(const char *dir, const char *name, const char *text)
 {
-	for (int i = 0; i < PATIENCE; i++) {
-		char path[100], text[200] = "";
-		int fd;
+	char path[100];
 
-		snprintf(path, sizeof(path), "%s/cgroup.events", dir);
-		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 &&
-		    strstr(text, want ? "frozen 1" : "frozen 0")) {
-			close(fd);
-			return true;
-		}
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	for (int i = 0; i < PATIENCE; i++, usleep(1000)) {
+		char got[200] = "";
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		ssize_t n = read(fd, got, sizeof(got) - 1);
+
 		close(fd);
-		usleep(1000);
+		if (n > 0 && strstr(got, text))
+			return true;
 	}
 	return false;
 }
@@ -414,9 +413,9 @@ TEST(a_freezer_is_not_noticed)
 		ASSERT_TRUE(put(dir, "cgroup.procs", pid));
 		for (int i = 0; i < 2; i++) {
 			ASSERT_TRUE(put(dir, "cgroup.freeze", "1"));
-			ASSERT_TRUE(frozen(dir, true));
+			ASSERT_TRUE(shows(dir, "cgroup.events", "frozen 1"));
 			ASSERT_TRUE(put(dir, "cgroup.freeze", "0"));
-			ASSERT_TRUE(frozen(dir, false));
+			ASSERT_TRUE(shows(dir, "cgroup.events", "frozen 0"));
 			ASSERT_TRUE(is_parked(c, &p));
 		}
 		EXPECT_TRUE(finish_call(c, &p)) {
@@ -427,23 +426,6 @@ TEST(a_freezer_is_not_noticed)
 	rmdir(dir);
 	umount(root);
 	rmdir(root);
-}
-
-static bool frozen_v1(const char *dir, bool want)
-{
-	char path[100], text[20];
-
-	snprintf(path, sizeof(path), "%s/freezer.state", dir);
-	for (int i = 0; i < PATIENCE; i++, usleep(1000)) {
-		int fd = open(path, O_RDONLY);
-		ssize_t n = read(fd, text, sizeof(text) - 1);
-
-		close(fd);
-		text[n > 0 ? n : 0] = '\0';
-		if (!strcmp(text, want ? "FROZEN\n" : "THAWED\n"))
-			return true;
-	}
-	return false;
 }
 
 /*
@@ -473,11 +455,11 @@ TEST(a_suspend_leaves_the_order_of_those_who_wait)
 		snprintf(pid, sizeof(pid), "%d", p[0].pid);
 		ASSERT_TRUE(put(dir, "tasks", pid));
 		ASSERT_TRUE(put(dir, "freezer.state", "FROZEN"));
-		ASSERT_TRUE(frozen_v1(dir, true));
+		ASSERT_TRUE(shows(dir, "freezer.state", "FROZEN\n"));
 		if (meanwhile)	/* it gets it once it can run */
 			ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
 		ASSERT_TRUE(put(dir, "freezer.state", "THAWED"));
-		ASSERT_TRUE(frozen_v1(dir, false));
+		ASSERT_TRUE(shows(dir, "freezer.state", "THAWED\n"));
 		usleep(20000);
 		if (!meanwhile) {
 			EXPECT_TRUE(parked(e[0], 0, 2));

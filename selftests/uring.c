@@ -77,23 +77,32 @@ static int next(struct io_uring *ring, uint64_t *id)
 	return r;
 }
 
-TEST_F(uring, commands_meet_on_a_rendezvous)
+/* A receive and a send, as commands of @ring, meet on the rendezvous @e. */
+static void meet(struct __test_metadata *_metadata, struct io_uring *ring, const int *e,
+		 const char *word)
 {
-	int sum = 0;
-	uint64_t id;
+	uint64_t received = info_of(e[0]).received, id;
+	int sum = 0, len = strlen(word);
+	struct kchan_xfer x[2];
+	char buf[8];
 
-	PREP(&self->ring, 1, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_FOREVER);
-	PREP(&self->ring, 2, chan_prep_send, self->e[1], &self->x[1], "hello", 5, -1, CHAN_FOREVER);
-	ASSERT_EQ(2, io_uring_submit(&self->ring));
+	PREP(ring, 1, chan_prep_recv, e[0], &x[0], buf, sizeof(buf), -1, CHAN_FOREVER);
+	PREP(ring, 2, chan_prep_send, e[1], &x[1], word, len, -1, CHAN_FOREVER);
+	ASSERT_EQ(2, io_uring_submit(ring));
 	for (int i = 0; i < 2; i++) {
-		int r = next(&self->ring, &id);
+		int r = next(ring, &id);
 
-		EXPECT_EQ(id == 1 ? 5 : 0, r);
+		EXPECT_EQ(id == 1 ? len : 0, r);
 		sum += id;
 	}
 	EXPECT_EQ(3, sum);
-	EXPECT_EQ(0, memcmp(self->buf, "hello", 5));
-	EXPECT_EQ(1, info_of(self->e[0]).received);
+	EXPECT_EQ(0, memcmp(buf, word, len));
+	EXPECT_EQ(received + 1, info_of(e[0]).received);
+}
+
+TEST_F(uring, commands_meet_on_a_rendezvous)
+{
+	meet(_metadata, &self->ring, self->e, "hello");
 }
 
 TEST_F(uring, what_is_ready_is_done_and_what_may_not_wait_says_so)
@@ -344,29 +353,21 @@ TEST_F(uring, registered_buffers)
 TEST(rings_of_other_kinds)
 {
 	struct io_uring ring;
-	struct kchan_xfer x[2];
+	struct kchan_xfer x;
 	char buf[8];
-	uint64_t id;
 	int e[2];
 
 	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
 	ASSERT_EQ(0, io_uring_queue_init(8, &ring, IORING_SETUP_SQPOLL));
-	PREP(&ring, 1, chan_prep_recv, e[0], &x[0], buf, 8, -1, CHAN_FOREVER);
-	PREP(&ring, 2, chan_prep_send, e[1], &x[1], "sq", 2, -1, CHAN_FOREVER);
-	io_uring_submit(&ring);
-	for (int i = 0; i < 2; i++) {
-		int r = next(&ring, &id);
-
-		EXPECT_EQ(id == 1 ? 2 : 0, r);
-	}
-	PREP(&ring, 1, chan_prep_recv, e[0], &x[0], buf, 8, -1, CHAN_FOREVER);
+	meet(_metadata, &ring, e, "sq");
+	PREP(&ring, 1, chan_prep_recv, e[0], &x, buf, 8, -1, CHAN_FOREVER);
 	io_uring_submit(&ring);
 	ASSERT_TRUE(parked(e[0], 0, 1));
 	io_uring_queue_exit(&ring);
 	EXPECT_TRUE(parked(e[0], 0, 0));
 
 	ASSERT_EQ(0, io_uring_queue_init(8, &ring, IORING_SETUP_IOPOLL));
-	PREP(&ring, 1, chan_prep_recv, e[0], &x[0], buf, 8, -1, CHAN_NOW);
+	PREP(&ring, 1, chan_prep_recv, e[0], &x, buf, 8, -1, CHAN_NOW);
 	io_uring_submit(&ring);
 	EXPECT_EQ(-EOPNOTSUPP, next(&ring, NULL));
 	PREP(&ring, 1, io_uring_prep_read, e[0], buf, 8, 0);
@@ -376,15 +377,7 @@ TEST(rings_of_other_kinds)
 
 	/* entries of other sizes */
 	ASSERT_EQ(0, io_uring_queue_init(8, &ring, IORING_SETUP_SQE128 | IORING_SETUP_CQE32));
-	PREP(&ring, 1, chan_prep_recv, e[0], &x[0], buf, 8, -1, CHAN_FOREVER);
-	PREP(&ring, 2, chan_prep_send, e[1], &x[1], "big", 3, -1, CHAN_FOREVER);
-	io_uring_submit(&ring);
-	for (int i = 0; i < 2; i++) {
-		int r = next(&ring, &id);
-
-		EXPECT_EQ(id == 1 ? 3 : 0, r);
-	}
-	EXPECT_EQ(0, memcmp(buf, "big", 3));
+	meet(_metadata, &ring, e, "big");
 	io_uring_queue_exit(&ring);
 	close2(e);
 }
@@ -443,13 +436,14 @@ static int least(const int *of, int n)
 /* Cancelled at any moment: each completes once, and no message is lost. */
 TEST_F(uring, cancels_that_race_lose_nothing)
 {
-	enum { READ = COMMANDS, WRITE, OPS };	/* a few more, until each kind has gone both ways */
+	enum { READ = COMMANDS, WRITE, OPS };
 	int rounds = quick(10000, 500), got = 0, sent = 0, gone[OPS] = {}, done[OPS] = {}, e[2];
 	unsigned int seed = 7;
 	struct kchan_select s;
 	uint64_t id;
 
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
+	/* a few more, until each kind has gone both ways */
 	for (int i = 0; i < rounds || (i < 10 * rounds && (!least(done, OPS) || !least(gone, OPS))); i++) {
 		struct chan_case c = recv_case(e[0], self->buf, 4);
 		int op = i % OPS, out = op == SEND || op == WRITE;
