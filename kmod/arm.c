@@ -66,7 +66,7 @@ static void armed_done(struct kchan_waiter *w)
 
 	wake_up_interruptible_poll(&a->poll, EPOLLIN | EPOLLRDNORM);
 	if (a->s.n > 1)
-		queue_work(kchan_wq, &a->unpark);	/* takes the reference over */
+		queue_work(kchan_unpark_wq, &a->unpark);	/* takes the reference over */
 	else
 		kchan_armed_put(a);
 }
@@ -91,7 +91,7 @@ static int armed_release(struct inode *inode, struct file *file)
 	struct kchan_armed *a = file->private_data;
 	struct sel *s = &a->s;
 
-	if (kchan_abort(&s->w, -ECANCELED))
+	if (kchan_abort(&s->w, -ECANCELED, false))
 		kchan_tell_all(&a->poll, EPOLLHUP);
 	sel_dequeue(s);
 	if (fired(a) && atomic_read(&a->phase) == UNFETCHED &&

@@ -131,7 +131,7 @@ static int load_object(struct sel *s, unsigned int i, const struct kchan_case *k
 	if (IS_ERR(c))
 		return PTR_ERR(c);
 	sc->c = c;
-	return 0;
+	return k->op == KCHAN_RECV && !s->w.holder.user ? kchan_holder_get(&s->w.holder, c) : 0;
 }
 
 /* Copy in a message to send, a case's or a batch's, into @p, whose tag is set. */
@@ -241,7 +241,7 @@ int sel_charge(struct sel *s, size_t bytes)
 		kchan_user_put(u);
 		return err;
 	}
-	s->w.user = u;
+	s->w.holder.user = u;
 	s->charged = bytes;
 	return 0;
 }
@@ -265,8 +265,8 @@ void sel_destroy(struct sel *s)
 	kchan_drop(&s->in);
 	kvfree(s->outs);
 	kvfree(s->cs);
-	if (s->w.user) {
-		kchan_uncharge(s->w.user, s->charged);
-		kchan_user_put(s->w.user);
+	if (s->w.holder.user) {
+		kchan_uncharge(s->w.holder.user, s->charged);
+		kchan_user_put(s->w.holder.user);
 	}
 }

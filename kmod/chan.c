@@ -9,18 +9,21 @@ static atomic64_t next_id = ATOMIC64_INIT(0);
 
 /* ---- the ring ---- */
 
+/* The next message, if it is in a packet. */
+static struct kchan_pkt *head_pkt(struct kchan *c)
+{
+	if (unlikely(!list_empty(&c->returned)))
+		return list_first_entry(&c->returned, struct kchan_pkt, list);
+	return c->head->len > KCHAN_INLINE ? c->head->pkt : NULL;
+}
+
 /* What the next message needs room for. */
 static u32 head_len(struct kchan *c, u32 *nfds)
 {
-	struct kchan_slot *s = c->head;
-	struct kchan_pkt *pkt = NULL;
+	struct kchan_pkt *pkt = head_pkt(c);
 
-	if (!list_empty(&c->returned))
-		pkt = list_first_entry(&c->returned, struct kchan_pkt, list);
-	else if (s->len & KCHAN_HAS_FILES)
-		pkt = s->pkt;
 	*nfds = kchan_nfds(pkt);
-	return pkt ? pkt->len : s->len;
+	return pkt ? pkt->len : c->head->len;
 }
 
 static void pop(struct kchan *c, struct kchan_payload *p)
@@ -39,21 +42,15 @@ static void pop(struct kchan *c, struct kchan_payload *p)
 	c->len--;
 }
 
-/* Nobody sleeps for the receive @w: what it gets may lie there for long. */
-static bool is_async(const struct kchan_waiter *w)
-{
-	return w && !w->task;
-}
-
-/* A message is received, by @w if that is not the call in progress. */
+/* A message goes to a receive, whose holder @h is. */
 static void payload_move(struct kchan_payload *to, struct kchan_payload *from,
-			 const struct kchan_waiter *w)
+			 const struct kchan_holder *h)
 {
 	to->len = from->len;
 	to->pkt = from->pkt;
 	from->pkt = NULL;
 	if (to->pkt)
-		kchan_pkt_hold(to->pkt, is_async(w) ? w->user : NULL);
+		kchan_pkt_hold(to->pkt, h);
 	else
 		copy_words(to->words, from->words, from->len);
 }
@@ -64,37 +61,195 @@ static int misfit_node(u32 len, u32 nfds, const struct kchan_node *n)
 	return nfds > n->fd_room ? -EMSGSIZE : misfit(len, n->room);
 }
 
+/* ---- who waits ---- */
+
+/* The first sender that waits and is not the waiter of the receive @n. */
+static struct kchan_node *sender_for(struct kchan *c, struct kchan_node *n, struct kchan_wake *wk)
+{
+	return c->shut ? NULL : kchan_first_at_rest(&c->sendq, n->waiter, &wk->steps);
+}
+
+/*
+ * A parked receive and what it should get: the first message that is buffered, else
+ * that of the first send that waits. Where it has no room for it it is told so. Room in
+ * the buffer is for the first send that waits.
+ */
+static void meet_receive(struct kchan *c, struct kchan_node *n, struct kchan_node *s,
+			 struct kchan_wake *wk)
+{
+	struct kchan_payload *in = n->waiter->in;
+	u32 nfds, len;
+	int bad;
+
+	if (c->len) {
+		len = head_len(c, &nfds);
+		if (c->len > c->capacity)
+			s = NULL;
+	} else {
+		len = s->out->len;
+		nfds = kchan_nfds(s->out->pkt);
+	}
+	bad = misfit_node(len, nfds, n);
+	if (bad)
+		s = NULL;
+	if (!kchan_lock_parked(n, s))
+		return;		/* stale, as the next look will see */
+	c->seq++;
+	if (!bad && c->len) {
+		pop(c, in);
+		if (in->pkt)
+			kchan_pkt_hold(in->pkt, &n->waiter->holder);
+		wk->drained = c->shut && !c->len;
+		if (s)
+			push(c, s->out);
+	} else if (!bad) {
+		payload_move(in, s->out, &n->waiter->holder);
+		trade_tags(c, &in->tag, &s->out->tag);
+		c->sent++;
+	}
+	kchan_complete_parked(n, bad ?: len, wk);
+	if (s)
+		kchan_complete_parked(s, 0, wk);
+}
+
+/* Of two receives that wait the first may be of the select that sends; then the second. */
+static bool meet_one(struct kchan *c, struct kchan_wake *wk)
+{
+	struct kchan_node *s = NULL, *n = kchan_first(&c->recvq, NULL, &wk->steps);
+
+	if (!n)
+		return false;
+	if (c->len || c->sendq.n)
+		s = sender_for(c, n, wk);
+	if (!s && !c->len && wk->steps && c->sendq.n) {
+		n = kchan_first(&c->recvq, n->waiter, &wk->steps);
+		s = n ? sender_for(c, n, wk) : NULL;
+	}
+	if (!wk->steps || (!s && !c->len))
+		return false;
+	meet_receive(c, n, s, wk);
+	return true;
+}
+
+/*
+ * A message has come to rest where receives wait that had no room for it: they are
+ * told, and afterwards no receive waits while there is a message, but beside a send of
+ * its own select. The lock may be dropped on the way: what comes to wait meanwhile is
+ * looked at too, and who sends then takes no place in front.
+ */
+void kchan_meet(struct kchan *c, struct kchan_wake *wk)
+{
+	lockdep_assert_held(&c->lock);
+	while (c->recvq.n) {
+		if (wk->n > KCHAN_WAKES - 2)
+			kchan_relock(c, wk);
+		if (meet_one(c, wk))
+			continue;
+		if (wk->steps)
+			return;
+		kchan_relock(c, wk);
+	}
+}
+
 /* ---- one try, under the lock ---- */
 
-/* Hand @p to the first parked receive with room; -EMSGSIZE to those without. */
+/*
+ * The first parked receive with room for @p, of waiter @only if that is not NULL;
+ * @passed: others wait before it. KCHAN_AGAIN: the channel is not what it was.
+ */
+static int find_room(struct kchan *c, const struct kchan_payload *p, struct kchan_waiter *self,
+		     struct kchan_waiter *only, struct kchan_wake *wk,
+		     struct kchan_node **found, bool *passed)
+{
+	u32 len = p->len, nfds = kchan_nfds(p->pkt);
+	struct kchan_node *n, *next;
+
+	*passed = false;
+	list_for_each_entry_safe(n, next, &c->recvq.nodes, list) {
+		bool pending = READ_ONCE(n->waiter->state) == KCHAN_PENDING;
+
+		if (pending && n->waiter != self && (!only || n->waiter == only)) {
+			if (!misfit_node(len, nfds, n)) {
+				*found = n;
+				return 0;
+			}
+			*passed = true;
+		}
+		if (!wk->steps) {
+			next = kchan_stop_at(c, next, wk);
+			if (c->shut || c->len)
+				return KCHAN_AGAIN;
+			continue;
+		}
+		wk->steps--;
+		if (!pending && n->waiter != &kchan_mark)
+			kchan_unlink(n);
+	}
+	return KCHAN_WAIT;
+}
+
+/* A message has gone to the receive that stood at @end: those before had no room. */
+static void tell_passed(struct kchan *c, const struct kchan_node *end, u32 len, u32 nfds,
+			struct kchan_wake *wk)
+{
+	struct kchan_node *n, *next;
+
+	list_for_each_entry_safe(n, next, &c->recvq.nodes, list) {
+		if (n == end)
+			return;
+		if (READ_ONCE(n->waiter->state) != KCHAN_PENDING) {
+			if (n->waiter != &kchan_mark)
+				kchan_unlink(n);
+		} else if (misfit_node(len, nfds, n) && kchan_lock_parked(n, NULL)) {
+			kchan_complete_parked(n, misfit_node(len, nfds, n), wk);
+		}
+		if (wk->n == KCHAN_WAKES || !wk->steps)
+			next = kchan_stop_at(c, next, wk);
+		else
+			wk->steps--;
+	}
+}
+
+/*
+ * Hand @p to the first parked receive with room; -EMSGSIZE to those before it, if there
+ * is such a one. While another send waits, it comes first: all that is left for this
+ * one is the receive of the very select that sends there.
+ */
 static int hand_over(struct kchan *c, struct kchan_payload *p,
 		     struct kchan_waiter *self, struct kchan_wake *wk)
 {
-	struct kchan_node *n;
+	struct kchan_node *n, *s = NULL, end = { .waiter = &kchan_mark };
+	u32 len = p->len, nfds = kchan_nfds(p->pkt);
+	bool passed;
+	int r;
 
-	while ((n = kchan_first(&c->recvq, self))) {
-		int bad = misfit_node(p->len, kchan_nfds(p->pkt), n);
-		int r;
-
-		if (bad && self && READ_ONCE(self->state) != KCHAN_PENDING)
-			return KCHAN_GONE;	/* there is no message for them to miss */
-		r = kchan_lock_pair(bad ? NULL : self, n->waiter);
-		if (r == PAIR_GONE)
-			return KCHAN_GONE;
-		if (r == PAIR_STALE) {
-			kchan_unlink(n);
-			continue;
+	if (unlikely(c->sendq.n)) {
+		s = kchan_first_at_rest(&c->sendq, self, &wk->steps);
+		if (!s && !wk->steps) {
+			kchan_relock(c, wk);
+			return KCHAN_AGAIN;
 		}
-		if (bad) {
-			kchan_complete(NULL, n, bad, wk);
-			continue;
-		}
-		payload_move(n->waiter->in, p, n->waiter);
-		trade_tags(c, &n->waiter->in->tag, &p->tag);
-		kchan_complete(self, n, n->waiter->in->len, wk);
-		return 0;
 	}
-	return KCHAN_WAIT;
+	do {
+		r = find_room(c, p, self, s ? s->waiter : NULL, wk, &n, &passed);
+		if (!r)
+			r = kchan_lock_pair(self, n->waiter);
+		else
+			return r;
+	} while (r == PAIR_STALE);	/* which the next look unlinks */
+	if (r == PAIR_GONE)
+		return KCHAN_GONE;
+	payload_move(n->waiter->in, p, &n->waiter->holder);
+	trade_tags(c, &n->waiter->in->tag, &p->tag);
+	c->sent++;
+	if (unlikely(passed))
+		list_add_tail(&end.list, &n->list);
+	kchan_complete(self, n, len, wk);
+	if (unlikely(passed)) {
+		tell_passed(c, &end, len, nfds, wk);
+		list_del(&end.list);
+	}
+	return 0;
 }
 
 /*
@@ -121,26 +276,32 @@ static int drop_one(struct kchan *c, struct kchan_payload *p, struct kchan_wake 
 	return 1;
 }
 
+/*
+ * Send @p if that need not wait, or answer KCHAN_WAIT: then nothing has happened, and
+ * nothing was ready when the lock was taken last. It may be dropped on the way.
+ */
 int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 		   struct kchan_waiter *self, struct kchan_wake *wk)
 {
 	int r;
 
 	lockdep_assert_held(&c->lock);
-	if (unlikely(c->shut))
-		return kchan_commit_self(self) ? -EPIPE : KCHAN_GONE;
-	if (c->recvq.n) {
+	do {
+		if (unlikely(c->shut))
+			return kchan_commit_self(self) ? -EPIPE : KCHAN_GONE;
+		if (!c->recvq.n || c->len)	/* what is buffered comes first */
+			break;
 		r = hand_over(c, p, self, wk);
-		if (!r)
-			c->sent++;
-		if (r != KCHAN_WAIT)
+		if (r != KCHAN_WAIT && r != KCHAN_AGAIN)
 			return r;
-	}
+	} while (r == KCHAN_AGAIN);
 	if (c->len < c->capacity) {
 		if (!kchan_commit_self(self))
 			return KCHAN_GONE;
 		push(c, p);
 		c->seq++;
+		if (unlikely(c->recvq.n))
+			kchan_meet(c, wk);
 		return 0;
 	}
 	if (c->flags & KCHAN_DROPS) {
@@ -152,109 +313,139 @@ int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 	return KCHAN_WAIT;
 }
 
-/* Room came: the first parked senders' messages move in. */
-static void refill(struct kchan *c, struct kchan_wake *wk)
+/* Commit @self, and the waiter of @s if there is one: 0, and that is locked, or why not. */
+static int commit(struct kchan_waiter *self, struct kchan_node *s)
 {
-	struct kchan_node *n;
-
-	while (c->len < c->capacity && (n = kchan_first(&c->sendq, NULL))) {
-		if (kchan_lock_pair(NULL, n->waiter) != PAIR_OK) {
-			kchan_unlink(n);
-			continue;
-		}
-		push(c, n->out);
-		kchan_complete(NULL, n, 0, wk);
+	if (!s)
+		return kchan_commit_self(self) ? 0 : KCHAN_GONE;
+	switch (kchan_lock_pair(self, s->waiter)) {
+	case PAIR_OK:
+		return 0;
+	case PAIR_GONE:
+		return KCHAN_GONE;
+	default:	/* stale, as the next look will see */
+		return KCHAN_AGAIN;
 	}
 }
 
-/* @want: what the receive has room for. */
-int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_payload *out,
-		   struct kchan_waiter *self, struct kchan_wake *wk)
+/* Take a buffered message. The room that it leaves is for the send that waits first. */
+static int take_buffered(struct kchan *c, const struct kchan_node *want,
+			 struct kchan_payload *out, struct kchan_waiter *self,
+			 const struct kchan_holder *h, struct kchan_wake *wk)
 {
-	struct kchan_node *n;
+	u32 nfds, len = head_len(c, &nfds);
+	int r, charged = 0, bad = misfit_node(len, nfds, want);
+	struct kchan_pkt *pkt = head_pkt(c);
+	struct kchan_node *s = NULL;
 
-	lockdep_assert_held(&c->lock);
-	if (c->len) {
-		u32 nfds, len = head_len(c, &nfds);
-		int bad = misfit_node(len, nfds, want);
-
-		if (!kchan_commit_self(self))
-			return KCHAN_GONE;
-		if (bad)
-			return bad;
-		pop(c, out);
-		if (unlikely(out->pkt && is_async(self)))
-			kchan_pkt_hold(out->pkt, self->user);
-		c->seq++;
-		wk->drained = c->shut && !c->len;
-		if (c->sendq.n && !c->shut)
-			refill(c, wk);
-		return out->len;
-	}
-	while (!c->shut && (n = kchan_first(&c->sendq, self))) {
-		int bad = misfit_node(n->out->len, kchan_nfds(n->out->pkt), want);
-		int r;
-
-		if (bad)
-			return kchan_commit_self(self) ? bad : KCHAN_GONE;
-		r = kchan_lock_pair(self, n->waiter);
-		if (r == PAIR_GONE)
-			return KCHAN_GONE;
-		if (r == PAIR_STALE) {
-			kchan_unlink(n);
-			continue;
+	if (!bad && c->sendq.n && !c->shut && c->len <= c->capacity) {
+		s = kchan_first(&c->sendq, self, &wk->steps);
+		if (!s && !wk->steps) {
+			kchan_relock(c, wk);
+			return KCHAN_AGAIN;
 		}
-		payload_move(out, n->out, self);
-		trade_tags(c, &out->tag, &n->out->tag);
-		c->sent++;
-		kchan_complete(self, n, 0, wk);
-		return out->len;
 	}
-	if (unlikely(c->shut))
-		return kchan_commit_self(self) ? c->eof : KCHAN_GONE;
-	return KCHAN_WAIT;
+	if (!bad && pkt) {
+		charged = kchan_pkt_charge(pkt, h);
+		bad = min(charged, 0);
+	}
+	r = commit(self, bad ? NULL : s);
+	if (r || bad) {
+		if (charged > 0)
+			kchan_pkt_charge_undo(pkt, h);
+		return r ?: bad;
+	}
+	pop(c, out);
+	if (charged > 0)
+		kchan_pkt_take(pkt, h);
+	c->seq++;
+	if (s) {
+		push(c, s->out);
+		kchan_complete(self, s, 0, wk);
+		wk->refilled = true;
+	}
+	wk->drained = c->shut && !c->len;
+	return len;
+}
+
+/* Take the message of the send that waits first. */
+static int take_parked(struct kchan *c, const struct kchan_node *want,
+		       struct kchan_payload *out, struct kchan_waiter *self,
+		       const struct kchan_holder *h, struct kchan_wake *wk)
+{
+	struct kchan_node *s = kchan_first(&c->sendq, self, &wk->steps);
+	int r, bad;
+
+	if (!s && wk->steps)
+		return KCHAN_WAIT;
+	if (!s) {
+		kchan_relock(c, wk);
+		return KCHAN_AGAIN;
+	}
+	bad = misfit_node(s->out->len, kchan_nfds(s->out->pkt), want);
+	r = commit(self, bad ? NULL : s);
+	if (r || bad)
+		return r ?: bad;
+	payload_move(out, s->out, h);
+	trade_tags(c, &out->tag, &s->out->tag);
+	c->sent++;
+	kchan_complete(self, s, 0, wk);
+	return out->len;
 }
 
 /*
- * Messages that could not be copied out, as packets in order: they go to parked
- * receives, or back to the head. They are freed only if nobody can receive any more.
+ * The same for a receive. @want: what it has room for; @h: who will hold the message.
+ * The answer is its length, an error, or that of kchan_try_send().
+ */
+int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_payload *out,
+		   struct kchan_waiter *self, const struct kchan_holder *h,
+		   struct kchan_wake *wk)
+{
+	int r;
+
+	lockdep_assert_held(&c->lock);
+	do {
+		if (c->len)
+			r = take_buffered(c, want, out, self, h, wk);
+		else if (unlikely(c->shut))
+			r = kchan_commit_self(self) ? c->eof : KCHAN_GONE;
+		else if (c->sendq.n)
+			r = take_parked(c, want, out, self, h, wk);
+		else
+			r = KCHAN_WAIT;
+	} while (unlikely(r == KCHAN_AGAIN));
+	return r;
+}
+
+/*
+ * Messages that could not be copied out, as packets in order: they go back to the
+ * head, and to receives that wait. They are freed only if nobody can receive any more.
  * There may be more of them than the channel is charged for.
  */
 void kchan_put_back_all(struct kchan *c, struct list_head *pkts)
 {
-	struct kchan_payload p kchan_uninitialized;
 	struct kchan_wake wk kchan_uninitialized;
 	struct kchan_pkt *pkt, *next;
-	LIST_HEAD(gone);
 	u32 n = 0;
 
 	kchan_wake_init(&wk);
-	list_for_each_entry(pkt, pkts, list)
-		kchan_pkt_hold(pkt, c->user);
-	spin_lock(&c->lock);
-	list_for_each_entry_safe(pkt, next, pkts, list) {
-		p.pkt = pkt;
-		p.len = pkt->len;
-		p.tag = pkt->tag;
-		if (c->rx_gone) {
-			c->dropped++;
-			list_move_tail(&pkt->list, &gone);
-		} else if (!n) {	/* behind one that nobody took there is nobody */
-			list_del(&pkt->list);
-			if (hand_over(c, &p, NULL, &wk) == KCHAN_WAIT) {
-				list_add(&pkt->list, pkts);
-				n++;
-			}
-		} else {
-			n++;
-		}
+	list_for_each_entry(pkt, pkts, list) {
+		kchan_pkt_hold_anyway(pkt, c->user);
+		n++;
 	}
-	list_splice(pkts, &c->returned);
-	c->len += n;
-	sent(c, n);
-	list_for_each_entry_safe(pkt, next, &gone, list)
+	spin_lock(&c->lock);
+	if (c->rx_gone) {
+		c->dropped += n;
+	} else {
+		list_splice_init(pkts, &c->returned);
+		c->len += n;
+		c->seq += n;
+		kchan_meet(c, &wk);
+	}
+	unlock_and_poke(c, &c->rx_poll, min(n, c->len), EPOLLIN | EPOLLRDNORM);
+	list_for_each_entry_safe(pkt, next, pkts, list)
 		kchan_pkt_free(pkt);
-	kchan_wake_all(&wk);
+	kchan_flush(c, &wk, false, false);
 }
 
 void kchan_put_back(struct kchan *c, struct kchan_payload *p)
@@ -290,7 +481,7 @@ int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *ds
 int kchan_shut(struct kchan *c, int side, int err)
 {
 	u32 bit = side == KCHAN_SIDE_TX ? KCHAN_SHUT_SEND : KCHAN_SHUT_RECV;
-	struct kchan_wake wk;
+	struct kchan_wake wk kchan_uninitialized;
 	bool more;
 
 	kchan_wake_init(&wk);
@@ -308,15 +499,16 @@ int kchan_shut(struct kchan *c, int side, int err)
 		c->recv_err = err;
 	c->seq++;
 	for (;;) {
+		if (c->len)
+			kchan_meet(c, &wk);
 		more = kchan_fail_some(&c->sendq, -EPIPE, &wk);
 		more |= kchan_fail_some(&c->recvq, c->eof, &wk);
-		spin_unlock(&c->lock);
-		kchan_flush(c, &wk, false, false);
 		if (!more)
 			break;
-		cond_resched();
-		spin_lock(&c->lock);
+		kchan_relock(c, &wk);
 	}
+	spin_unlock(&c->lock);
+	kchan_wake_all(&wk);
 	kchan_tell_all(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
 	kchan_tell_all(&c->tx_poll, EPOLLOUT | EPOLLWRNORM | EPOLLERR);
 	return 0;
@@ -341,12 +533,13 @@ static void discard(struct kchan *c)
 		}
 		budget = c->len;
 		spin_unlock(&c->lock);
-		list_for_each_entry_safe(pkt, next, &gone, list)
+		list_for_each_entry_safe(pkt, next, &gone, list) {
 			kchan_pkt_free(pkt);
+			cond_resched();
+		}
 		INIT_LIST_HEAD(&gone);
 		if (!budget)
 			return;
-		cond_resched();
 	}
 }
 
@@ -486,22 +679,43 @@ static u64 count_refs(struct kchan *c, int side, int own)
 	return max(refs - (long)c->call_refs[side], 1L);
 }
 
+/* The cases that wait in @q: of a waiter that was chosen elsewhere there is none. */
+static u64 count_cases(struct kchan *c, struct kchan_queue *q, struct kchan_wake *wk)
+{
+	struct kchan_node *n, *next;
+	u64 cases = 0;
+
+	list_for_each_entry_safe(n, next, &q->nodes, list) {
+		if (READ_ONCE(n->waiter->state) == KCHAN_PENDING)
+			cases += n->waiter->single ? 1 : n->cases;
+		else if (n->waiter != &kchan_mark)
+			kchan_unlink(n);
+		if (!wk->steps)
+			next = kchan_stop_at(c, next, wk);
+		else
+			wk->steps--;
+	}
+	return cases;
+}
+
 /* @own: the side whose file the asking call holds, or -1. */
 void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info)
 {
+	struct kchan_wake wk kchan_uninitialized;
 	u32 nfds;
 
+	kchan_wake_init(&wk);
 	memset(info, 0, sizeof(*info));
 	info->id = c->id;
 	info->msg_max = c->msg_max;
 	info->capacity = c->capacity;
 	spin_lock(&c->lock);
+	info->parked_senders = count_cases(c, &c->sendq, &wk);
+	info->parked_receivers = count_cases(c, &c->recvq, &wk);
 	info->len = c->len;
 	info->next_len = c->len ? head_len(c, &nfds) : 0;
 	info->senders = count_refs(c, KCHAN_SIDE_TX, own);
 	info->receivers = count_refs(c, KCHAN_SIDE_RX, own);
-	info->parked_senders = c->sendq.n;
-	info->parked_receivers = c->recvq.n;
 	info->sent = c->sent;
 	info->received = atomic64_read(&c->received);
 	info->dropped = c->dropped;

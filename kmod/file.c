@@ -312,28 +312,36 @@ static ssize_t kchan_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return r < 0 ? r : len;
 }
 
+/* The events of an end. No @steps left: there were too many stale nodes to tell. */
+static __poll_t events_of(struct kchan *c, int side, struct kchan_waiter *self,
+			  unsigned int *steps)
+{
+	if (side == KCHAN_SIDE_RX) {
+		if (c->len || (!c->shut && kchan_first(&c->sendq, self, steps)))
+			return EPOLLIN | EPOLLRDNORM;
+		return c->shut ? EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP : 0;
+	}
+	if (c->shut)
+		return EPOLLOUT | EPOLLWRNORM | EPOLLERR;
+	if (c->len < c->capacity || c->flags & KCHAN_DROPS || kchan_first(&c->recvq, self, steps))
+		return EPOLLOUT | EPOLLWRNORM;
+	return 0;
+}
+
 /* @self: the select that asks, and must not see itself parked; or NULL. */
 __poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,
 		    poll_table *pt)
 {
-	bool rx = side == KCHAN_SIDE_RX;
-	__poll_t mask = 0;
+	unsigned int steps;
+	__poll_t mask;
 
-	poll_wait(file, rx ? &c->rx_poll : &c->tx_poll, pt);
-	spin_lock(&c->lock);
-	if (rx) {
-		if (c->len || (!c->shut && kchan_first(&c->sendq, self)))
-			mask = EPOLLIN | EPOLLRDNORM;
-		else if (c->shut)
-			mask = EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP;
-	} else {
-		if (c->shut)
-			mask = EPOLLOUT | EPOLLWRNORM | EPOLLERR;
-		else if (c->len < c->capacity || c->flags & KCHAN_DROPS ||
-			 kchan_first(&c->recvq, self))
-			mask = EPOLLOUT | EPOLLWRNORM;
-	}
-	spin_unlock(&c->lock);
+	poll_wait(file, side == KCHAN_SIDE_RX ? &c->rx_poll : &c->tx_poll, pt);
+	do {
+		steps = KCHAN_STEPS;
+		spin_lock(&c->lock);
+		mask = events_of(c, side, self, &steps);
+		spin_unlock(&c->lock);
+	} while (unlikely(!mask && !steps));
 	return mask;
 }
 

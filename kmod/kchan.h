@@ -76,7 +76,8 @@
 #include "compat.h"
 
 #define KCHAN_INLINE	128	/* messages up to this live in slots and nodes */
-#define KCHAN_WAKES	16	/* tasks woken per hold of a lock */
+#define KCHAN_WAKES	16	/* waiters completed per hold of a lock */
+#define KCHAN_STEPS	256	/* stale nodes, and receives without room, passed in one */
 
 /* In a receive's room: read(2), which can't take an empty message. */
 #define KCHAN_NO_EMPTY	(1UL << (BITS_PER_LONG - 1))
@@ -94,6 +95,7 @@
 #define KCHAN_WAIT	(-0x10000)	/* would wait */
 #define KCHAN_GONE	(-0x10001)	/* self was chosen through another case */
 #define KCHAN_BUSY	(-0x10002)	/* select: would wait, though not at one instant */
+#define KCHAN_AGAIN	(-0x10003)	/* the lock was dropped: look again */
 
 /* quota.c: what a user holds. Entries live while anything refers to them. */
 struct kchan_user {
@@ -104,6 +106,13 @@ struct kchan_user {
 	atomic_long_t chans;
 	atomic_long_t groups;
 	atomic_long_t files;		/* in messages under way */
+};
+
+/* Whom the memory of what a receive holds is charged to. */
+struct kchan_holder {
+	struct kchan_user *user;	/* referenced; NULL: it holds no packets */
+	bool parked;			/* others hand it messages */
+	bool exempt;			/* then: from the limit */
 };
 
 /* files.c: the descriptors of a message. */
@@ -162,27 +171,35 @@ struct kchan_waiter {
 	bool single;			/* see above */
 	bool queued;			/* owner only: some node may be linked */
 	bool poked;			/* a file polled may be ready */
+	bool trial;			/* it is about to give up: what it sends does not rest here */
 	u32 fired;			/* written by who makes it DONE */
 	int res;
 	struct task_struct *task;	/* NULL: nobody sleeps; the rest is in use */
-	struct kchan_user *user;	/* whom what it is, and holds, is charged to */
+	struct kchan_holder holder;	/* a receive: of the message it gets */
 	struct kchan_payload *in;	/* for what a receive gets */
 	struct kchan_waiter *next;	/* of struct kchan_wake */
+	void (*kick)(struct kchan_waiter *w);	/* under the lock that decides it, or NULL */
 	void (*done)(struct kchan_waiter *w);	/* puts the reference */
 	refcount_t ref;
 };
 
-/* FIFO; some nodes in it may be stale, their waiters chosen elsewhere. */
+/*
+ * FIFO; some nodes in it may be stale, their waiters chosen elsewhere. Between them
+ * may stand marks: where a walk goes on that has dropped the lock. @n counts no marks.
+ */
 struct kchan_queue {
 	struct list_head nodes;
 	u32 n;
 };
+
+extern struct kchan_waiter kchan_mark;	/* that of all marks; it is never PENDING */
 
 struct kchan_node {
 	struct list_head list;		/* kchan.lock */
 	struct kchan_queue *queue;
 	struct kchan_waiter *waiter;
 	u32 idx;			/* which case */
+	u32 cases;			/* kchan.lock: that it stands for; a single waiter's: 1 */
 	u32 fd_room;			/* receive: descriptors it has room for */
 	size_t room;			/* receive: its buffer's size */
 	struct kchan_payload *out;	/* send: the message */
@@ -217,11 +234,18 @@ struct kchan {
 	struct kchan_pkt *spare;	/* xchg: the next long message's, or NULL */
 };
 
+static inline bool kchan_has_packets(const struct kchan *c)
+{
+	return c->msg_max > KCHAN_INLINE || c->flags & KCHAN_FDS;
+}
+
 /* What is to be done once kchan.lock is dropped. */
 struct kchan_wake {
 	unsigned int n;			/* of task and async together */
 	unsigned int tasks;
+	unsigned int steps;		/* left in this hold of the lock */
 	bool drained;			/* a shut channel's last message went */
+	bool refilled;			/* a message came from a parked send */
 	struct kchan_pkt *drop;
 	struct kchan_waiter *async;
 	struct task_struct *task[KCHAN_WAKES];
@@ -231,7 +255,9 @@ static inline void kchan_wake_init(struct kchan_wake *wk)
 {
 	wk->n = 0;
 	wk->tasks = 0;
+	wk->steps = KCHAN_STEPS;
 	wk->drained = false;
+	wk->refilled = false;
 	wk->drop = NULL;
 	wk->async = NULL;
 }
@@ -258,7 +284,7 @@ struct kgroup_node;
 extern unsigned int kchan_msg_max, kchan_max_capacity;
 extern unsigned int kchan_max_user_chans, kchan_max_user_groups, kchan_max_group_depth;
 extern unsigned long kchan_max_user_bytes;
-extern struct workqueue_struct *kchan_wq, *kchan_end_wq;
+extern struct workqueue_struct *kchan_end_wq, *kchan_late_wq, *kchan_unpark_wq;
 int kchan_answer(const void *v, size_t known, size_t oldest, unsigned int cmd,
 		 unsigned long arg);
 int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned long arg);
@@ -269,7 +295,10 @@ bool kchan_knows(unsigned int cmd);
 struct kchan_user *kchan_user_get(void);
 struct kchan_user *kchan_user_near(struct kchan_user *u);
 void kchan_user_put(struct kchan_user *u);
+int kchan_holder_fill(struct kchan_holder *h, struct kchan *c);
+void kchan_holder_parks(struct kchan_holder *h);
 int kchan_charge(struct kchan_user *u, size_t bytes);
+int kchan_charge_holder(const struct kchan_holder *h, size_t bytes);
 void kchan_charge_anyway(struct kchan_user *u, size_t bytes);
 void kchan_uncharge(struct kchan_user *u, size_t bytes);
 int kchan_charge_chan(struct kchan_user *u);
@@ -279,6 +308,19 @@ void kchan_uncharge_group(struct kchan_user *u);
 int kchan_charge_files(struct kchan_user *u, unsigned int n);
 void kchan_uncharge_files(struct kchan_user *u, unsigned int n);
 
+/* The caller is about to receive from @c. */
+static inline int kchan_holder_get(struct kchan_holder *h, struct kchan *c)
+{
+	h->user = NULL;
+	return unlikely(kchan_has_packets(c)) ? kchan_holder_fill(h, c) : 0;
+}
+
+static inline void kchan_holder_put(struct kchan_holder *h)
+{
+	if (unlikely(h->user))
+		kchan_user_put(h->user);
+}
+
 /* msg.c */
 int kchan_load(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *src, size_t len);
 int kchan_store(const struct kchan_payload *p, struct kchan_mem *dst);
@@ -286,7 +328,11 @@ struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p);
 void kchan_pkt_free(struct kchan_pkt *pkt);
 void kchan_pkt_done(struct kchan *c, struct kchan_pkt *pkt);
 void kchan_pkt_uncharge(struct kchan_pkt *pkt);
-void kchan_pkt_hold(struct kchan_pkt *pkt, struct kchan_user *u);
+int kchan_pkt_charge(struct kchan_pkt *pkt, const struct kchan_holder *h);
+void kchan_pkt_charge_undo(struct kchan_pkt *pkt, const struct kchan_holder *h);
+void kchan_pkt_take(struct kchan_pkt *pkt, const struct kchan_holder *h);
+void kchan_pkt_hold(struct kchan_pkt *pkt, const struct kchan_holder *h);
+void kchan_pkt_hold_anyway(struct kchan_pkt *pkt, struct kchan_user *u);
 
 /* files.c */
 struct kchan_files *kchan_files_load(const int __user *fds, u32 n);
@@ -337,16 +383,23 @@ static inline void kchan_unlink(struct kchan_node *n)
 }
 
 /* wait.c */
-struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self);
+struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self,
+			       unsigned int *steps);
+struct kchan_node *kchan_first_at_rest(struct kchan_queue *q, struct kchan_waiter *self,
+				       unsigned int *steps);
+struct kchan_node *kchan_stop_at(struct kchan *c, struct kchan_node *n, struct kchan_wake *wk);
+void kchan_relock(struct kchan *c, struct kchan_wake *wk);
 int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer);
 bool kchan_commit_self(struct kchan_waiter *self);
 void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
 		    struct kchan_wake *wk);
+bool kchan_lock_parked(struct kchan_node *a, struct kchan_node *b);
+void kchan_complete_parked(struct kchan_node *n, int res, struct kchan_wake *wk);
 bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk);
 void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out);
-struct task_struct *kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w);
+void kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w);
 void kchan_wake_all(struct kchan_wake *wk);
-bool kchan_abort(struct kchan_waiter *w, int res);
+bool kchan_abort(struct kchan_waiter *w, int res, bool kick);
 int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under);
 int kchan_settle(struct kchan_waiter *w, int err);
 int kchan_late(s64 deadline);
@@ -359,8 +412,10 @@ struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags);
 void kchan_put(struct kchan *c);
 int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 		   struct kchan_waiter *self, struct kchan_wake *wk);
+void kchan_meet(struct kchan *c, struct kchan_wake *wk);
 int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_payload *out,
-		   struct kchan_waiter *self, struct kchan_wake *wk);
+		   struct kchan_waiter *self, const struct kchan_holder *h,
+		   struct kchan_wake *wk);
 int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *dst);
 void kchan_put_back(struct kchan *c, struct kchan_payload *p);
 void kchan_put_back_all(struct kchan *c, struct list_head *pkts);

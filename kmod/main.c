@@ -188,24 +188,30 @@ static struct miscdevice dev = {
 	.fops = &dev_fops,
 };
 
-/* Ends of groups wait for one another, and nothing else should wait for them. */
-struct workqueue_struct *kchan_wq, *kchan_end_wq;
+/*
+ * What should not wait for one another: ends of groups, which take trees' mutexes; the
+ * deadlines of commands, which are due; and the cases of armed selects, which may be many.
+ */
+struct workqueue_struct *kchan_end_wq, *kchan_late_wq, *kchan_unpark_wq;
 
 static void destroy_queues(void)
 {
 	if (kchan_end_wq)
 		destroy_workqueue(kchan_end_wq);
-	if (kchan_wq)
-		destroy_workqueue(kchan_wq);
+	if (kchan_late_wq)
+		destroy_workqueue(kchan_late_wq);
+	if (kchan_unpark_wq)
+		destroy_workqueue(kchan_unpark_wq);
 }
 
 static int __init kchan_init(void)
 {
 	int err = -ENOMEM;
 
-	kchan_wq = alloc_workqueue("kchan", WQ_UNBOUND, 8);
-	kchan_end_wq = alloc_workqueue("kchan_end", WQ_UNBOUND, 8);
-	if (kchan_wq && kchan_end_wq)
+	kchan_end_wq = alloc_workqueue("kchan_end", WQ_UNBOUND, 0);
+	kchan_late_wq = alloc_workqueue("kchan_late", WQ_UNBOUND, 0);
+	kchan_unpark_wq = alloc_workqueue("kchan_unpark", WQ_UNBOUND, 8);
+	if (kchan_end_wq && kchan_late_wq && kchan_unpark_wq)
 		err = kgroup_init();
 	if (err)
 		goto destroy;

@@ -12,36 +12,75 @@ static u8 *payload_data(struct kchan_payload *p)
 	return p->pkt ? p->pkt->data : p->data;
 }
 
+static size_t charge_of(const struct kchan_pkt *pkt)
+{
+	return sizeof(*pkt) + pkt->room;
+}
+
 void kchan_pkt_uncharge(struct kchan_pkt *pkt)
 {
 	if (!pkt->user)
 		return;
-	kchan_uncharge(pkt->user, sizeof(*pkt) + pkt->room);
+	kchan_uncharge(pkt->user, charge_of(pkt));
 	kchan_user_put(pkt->user);
 	pkt->user = NULL;
 }
 
-/*
- * @pkt lies with somebody, and @u is charged for it: who armed the receive that has
- * it, or made the channel that it came back to. If that is more than @u may have, who
- * was charged before still is; if that was nobody, @u is all the same, and can then
- * take no more. NULL: with a call, which is over soon, and the channel.
- */
-void kchan_pkt_hold(struct kchan_pkt *pkt, struct kchan_user *u)
+/* @u is charged for @pkt from now on, in place of whoever was. */
+static void set_user(struct kchan_pkt *pkt, struct kchan_user *u)
 {
-	size_t bytes = sizeof(*pkt) + pkt->room;
-
-	if (!u) {
-		kchan_pkt_uncharge(pkt);
-		return;
-	}
-	if (pkt->user == u || (pkt->user && kchan_charge(u, bytes)))
-		return;
-	if (!pkt->user)
-		kchan_charge_anyway(u, bytes);
 	kchan_pkt_uncharge(pkt);
 	refcount_inc(&u->ref);
 	pkt->user = u;
+}
+
+/*
+ * A receive is about to take @pkt out of the channel, in whose buffer it was paid for
+ * by the channel's maker: who receives it pays until it is copied out or freed, so
+ * that no more memory is in receivers' hands than they may have. 1: charged, to be
+ * followed by kchan_pkt_take() or undone; 0: whoever is charged stays it; or -EDQUOT.
+ */
+int kchan_pkt_charge(struct kchan_pkt *pkt, const struct kchan_holder *h)
+{
+	if (!h->user || pkt->user == h->user)
+		return 0;
+	if (!kchan_charge_holder(h, charge_of(pkt)))
+		return 1;
+	return pkt->user ? 0 : -EDQUOT;
+}
+
+void kchan_pkt_charge_undo(struct kchan_pkt *pkt, const struct kchan_holder *h)
+{
+	kchan_uncharge(h->user, charge_of(pkt));
+}
+
+void kchan_pkt_take(struct kchan_pkt *pkt, const struct kchan_holder *h)
+{
+	set_user(pkt, h->user);
+}
+
+/*
+ * @pkt goes to a parked receive, which can't refuse it. If that is more than its owner
+ * may have, who was charged before still is: the sender. If that was nobody, the owner
+ * is all the same, and can then take no more.
+ */
+void kchan_pkt_hold(struct kchan_pkt *pkt, const struct kchan_holder *h)
+{
+	int r = kchan_pkt_charge(pkt, h);
+
+	if (r > 0)
+		set_user(pkt, h->user);
+	else if (r < 0)
+		kchan_pkt_hold_anyway(pkt, h->user);
+}
+
+/* Whatever @u may have: the maker of a channel that @pkt has come back to. */
+void kchan_pkt_hold_anyway(struct kchan_pkt *pkt, struct kchan_user *u)
+{
+	if (pkt->user == u)
+		return;
+	kchan_charge_anyway(u, charge_of(pkt));
+	set_user(pkt, u);
 }
 
 void kchan_pkt_free(struct kchan_pkt *pkt)

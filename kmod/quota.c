@@ -72,21 +72,65 @@ void kchan_user_put(struct kchan_user *u)
 	kfree(u);
 }
 
+static bool may_exceed(void)
+{
+	return ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE);
+}
+
 /* An attempt that fails leaves @count alone: others of the user may fit. */
-static int charge(atomic_long_t *count, unsigned long by, unsigned long limit)
+static bool charge_within(atomic_long_t *count, unsigned long by, unsigned long limit)
 {
 	long old = atomic_long_read(count);
 
 	do {
-		if (by + old > limit && !ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE))
-			return -EDQUOT;
+		if (by + old > limit)
+			return false;
 	} while (!atomic_long_try_cmpxchg(count, &old, old + by));
+	return true;
+}
+
+/* By the caller itself. */
+static int charge(atomic_long_t *count, unsigned long by, unsigned long limit)
+{
+	if (likely(charge_within(count, by, limit)))
+		return 0;
+	if (!may_exceed())
+		return -EDQUOT;
+	atomic_long_add(by, count);
 	return 0;
 }
 
 int kchan_charge(struct kchan_user *u, size_t bytes)
 {
 	return charge(&u->bytes, bytes, READ_ONCE(kchan_max_user_bytes));
+}
+
+int kchan_holder_fill(struct kchan_holder *h, struct kchan *c)
+{
+	h->parked = false;
+	h->user = kchan_user_near(c->user);
+	return h->user ? 0 : -ENOMEM;
+}
+
+/* From now on others hand it messages: what counts is what its owner may do, not they. */
+void kchan_holder_parks(struct kchan_holder *h)
+{
+	if (!h->user)
+		return;
+	h->exempt = may_exceed();
+	h->parked = true;
+}
+
+int kchan_charge_holder(const struct kchan_holder *h, size_t bytes)
+{
+	if (!h->parked)
+		return kchan_charge(h->user, bytes);
+	if (likely(charge_within(&h->user->bytes, bytes, READ_ONCE(kchan_max_user_bytes))))
+		return 0;
+	if (!h->exempt)
+		return -EDQUOT;
+	kchan_charge_anyway(h->user, bytes);
+	return 0;
 }
 
 void kchan_charge_anyway(struct kchan_user *u, size_t bytes)

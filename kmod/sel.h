@@ -31,7 +31,9 @@ struct sel_case {
 	int __user *fds;
 	struct kchan_payload *out;	/* send */
 	u32 events, revents;
-	u32 order;			/* of the case tried at this place */
+	u16 order;			/* of the case tried at this place */
+	bool parked;			/* its node is, or was, in a queue */
+	u16 seen[2];			/* two slots of a hash of the cases parked */
 };
 
 struct sel {

@@ -15,6 +15,8 @@
  * A file that is polled is asked in its turn. It has no lock of ours: it is done
  * if it is ready when asked and nobody has chosen this select by then.
  */
+#include <linux/hash.h>
+
 #include "sel.h"
 
 #define PROBES	4	/* rounds */
@@ -43,14 +45,12 @@ static int try_case(struct sel *s, struct sel_case *k, struct kchan_wake *wk)
 		return kchan_commit_self(&s->w) ? k->broken : KCHAN_GONE;
 	if (k->op == KCHAN_SEND)
 		return kchan_try_send(k->c, k->out, &s->w, wk);
-	return kchan_try_recv(k->c, &k->node, &s->in, &s->w, wk);
+	return kchan_try_recv(k->c, &k->node, &s->in, &s->w, &s->w.holder, wk);
 }
 
 static void flush_case(struct sel_case *k, struct kchan_wake *wk, int res)
 {
-	bool refilled = k->op == KCHAN_RECV && wk->n;
-
-	kchan_flush(k->c, wk, refilled || (k->op == KCHAN_SEND && res >= 0),
+	kchan_flush(k->c, wk, wk->refilled || (k->op == KCHAN_SEND && res >= 0),
 		    k->op == KCHAN_RECV && res >= 0);
 }
 
@@ -65,7 +65,7 @@ static bool found(struct sel *s, unsigned int i, int res)
 static bool probe(struct sel *s, unsigned int i)
 {
 	struct sel_case *k = &s->cs[i];
-	struct kchan_wake wk;
+	struct kchan_wake wk kchan_uninitialized;
 	int r;
 
 	if (k->target.obj)
@@ -75,10 +75,8 @@ static bool probe(struct sel *s, unsigned int i)
 	r = try_case(s, k, &wk);
 	k->seq = k->c->seq;
 	spin_unlock(&k->c->lock);
-	if (r == KCHAN_WAIT) {
-		kchan_wake_all(&wk);	/* receives without room for what it would send */
+	if (r == KCHAN_WAIT)
 		return false;
-	}
 	flush_case(k, &wk, r);
 	return found(s, i, r);
 }
@@ -121,19 +119,65 @@ int sel_probe(struct sel *s, bool exact)
 	return KCHAN_BUSY;
 }
 
-/* Try a case once more, and park it: SEL_QUEUED if it is not ready. */
+/*
+ * The case before @i that has parked a node for the same channel and direction, or
+ * NULL, and then @i is it for those that follow. The hash of these cases has two slots
+ * for each case there is.
+ */
+static struct sel_case *parked_before(struct sel *s, unsigned int i)
+{
+	struct sel_case *k = &s->cs[i], *other;
+	u32 slots = 2 * s->n;
+	u32 at = ((u64)hash_long((unsigned long)k->c + k->op, 32) * slots) >> 32;
+
+	for (;; at = at + 1 == slots ? 0 : at + 1) {
+		u16 *seen = &s->cs[at / 2].seen[at % 2];
+
+		if (!*seen) {
+			*seen = i + 1;
+			return NULL;
+		}
+		other = &s->cs[*seen - 1];
+		if (other->c == k->c && other->op == k->op)
+			return other;
+	}
+}
+
+/* One node stands for all of a select's receives from a channel, and one for its sends. */
+static void join_parked(struct sel_case *k)
+{
+	spin_lock(&k->c->lock);
+	if (!list_empty(&k->node.list))
+		k->node.cases++;
+	spin_unlock(&k->c->lock);
+}
+
+/*
+ * Try a case once more, and park it: SEL_QUEUED if it is not ready. What others walk
+ * past is one node for a channel and direction, however often they stand in the select:
+ * whichever of these cases it is, it may be chosen for any of them.
+ */
 static enum sel_how enqueue_one(struct sel *s, unsigned int i)
 {
-	struct sel_case *k = &s->cs[i];
-	struct kchan_wake wk;
+	struct sel_case *before, *k = &s->cs[i];
+	struct kchan_wake wk kchan_uninitialized;
 	int r;
 
+	before = s->n > 1 ? parked_before(s, i) : NULL;
+	if (before) {
+		join_parked(before);
+		return SEL_QUEUED;
+	}
 	kchan_wake_init(&wk);
 	spin_lock(&k->c->lock);
 	r = try_case(s, k, &wk);
 	if (r == KCHAN_WAIT) {
 		kchan_link(k->op == KCHAN_SEND ? &k->c->sendq : &k->c->recvq, &k->node);
+		k->node.cases = 1;
+		k->parked = true;
 		k->c->seq++;
+		if (k->op == KCHAN_SEND && k->c->recvq.n && !s->w.trial)
+			kchan_meet(k->c, &wk);
 	}
 	spin_unlock(&k->c->lock);
 	if (r == KCHAN_WAIT) {
@@ -175,6 +219,7 @@ enum sel_how sel_enqueue(struct sel *s)
 	unsigned int k, i;
 	enum sel_how how;
 
+	kchan_holder_parks(&s->w.holder);
 	s->w.queued = true;
 	for (k = 0; k < s->n; k++) {
 		i = pick(s, k);
@@ -198,7 +243,7 @@ void sel_dequeue(struct sel *s)
 	for (i = 0; i < s->n; i++) {
 		struct sel_case *k = &s->cs[i];
 
-		if (!k->c)
+		if (!k->parked)
 			continue;
 		spin_lock(&k->c->lock);
 		kchan_unlink(&k->node);
@@ -250,6 +295,7 @@ int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late)
 	if (err)
 		return err;
 
+	s->w.trial = late;
 	switch (sel_enqueue(s)) {
 	case SEL_FOUND:	/* whatever the group has done since */
 		break;

@@ -197,19 +197,26 @@ static void finish_in_task(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	finish(*pdu_of(cmd), issue_flags, kchan_uring_dead(issue_flags));
 }
 
+/*
+ * It is DONE or ABORTED, and the lock that decided it is held still: were its task
+ * asked for later, one that exits, and looks for its commands again and again, could
+ * wait for the very caller that it keeps from running.
+ */
+static void op_kick(struct kchan_waiter *w)
+{
+	io_uring_cmd_complete_in_task(op_of(w)->cmd, finish_in_task);
+}
+
 static void op_done(struct kchan_waiter *w)
 {
-	struct kchan_op *op = op_of(w);
-
-	io_uring_cmd_complete_in_task(op->cmd, finish_in_task);
-	op_put(op);
+	op_put(op_of(w));
 }
 
 static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 {
 	struct kchan_op *op = container_of(timer, struct kchan_op, timer);
 
-	queue_work(kchan_wq, &op->late);
+	queue_work(kchan_late_wq, &op->late);
 	return HRTIMER_NORESTART;
 }
 
@@ -217,8 +224,7 @@ static void late_work(struct work_struct *work)
 {
 	struct kchan_op *op = container_of(work, struct kchan_op, late);
 
-	if (kchan_abort(&op->s.w, -ETIMEDOUT))
-		io_uring_cmd_complete_in_task(op->cmd, finish_in_task);
+	kchan_abort(&op->s.w, -ETIMEDOUT, true);
 	op_put(op);
 }
 
@@ -265,6 +271,7 @@ static struct kchan_op *op_new(struct issue *is)
 	}
 	op->s.no_poll = true;
 	op->s.w.task = NULL;
+	op->s.w.kick = op_kick;
 	op->s.w.done = op_done;
 	refcount_set(&op->s.w.ref, 1);
 	op->cmd = is->cmd;
@@ -294,7 +301,7 @@ static void park(struct kchan_op *op, struct issue *is)
 	err = op->under ? kgroup_attach(op->under, &op->un, &op->s.w) : 0;
 	if (err) {
 		INIT_LIST_HEAD(&op->un.list);
-		kchan_abort(&op->s.w, err);
+		kchan_abort(&op->s.w, err, false);
 		finish(op, is->flags, false);
 		return;
 	}
@@ -358,7 +365,7 @@ static bool cancelled(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	if (!(issue_flags & IO_URING_F_CANCEL))
 		return false;
 	op = *pdu_of(cmd);
-	if (kchan_abort(&op->s.w, -ECANCELED))
+	if (kchan_abort(&op->s.w, -ECANCELED, false))
 		finish(op, issue_flags, true);
 	return true;
 }

@@ -4,18 +4,70 @@
 
 #include "group.h"
 
-/* The first waiter in @q that may still be chosen and is not @self. */
-struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self)
+/* Never PENDING, and not single, so no way through a queue takes a mark for a waiter. */
+struct kchan_waiter kchan_mark = { .state = KCHAN_ABORTED };
+
+static __always_inline struct kchan_node *first(struct kchan_queue *q, struct kchan_waiter *self,
+						bool at_rest, unsigned int *steps)
 {
 	struct kchan_node *n, *next;
 
 	list_for_each_entry_safe(n, next, &q->nodes, list) {
-		if (READ_ONCE(n->waiter->state) != KCHAN_PENDING)
-			kchan_unlink(n);
-		else if (n->waiter != self)
-			return n;
+		if (READ_ONCE(n->waiter->state) == KCHAN_PENDING) {
+			if (n->waiter != self && !(at_rest && n->waiter->trial))
+				return n;
+			continue;
+		}
+		if (n->waiter == &kchan_mark)
+			continue;	/* no more of them than tasks that walk */
+		if (!*steps)
+			return NULL;
+		--*steps;
+		kchan_unlink(n);
 	}
 	return NULL;
+}
+
+/*
+ * The first waiter in @q that may still be chosen and is not @self. NULL and no
+ * @steps left: there may be one behind so many stale nodes, which are gone now.
+ */
+struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self,
+			       unsigned int *steps)
+{
+	return first(q, self, false, steps);
+}
+
+/* The same of sends whose messages rest with the channel until somebody takes them. */
+struct kchan_node *kchan_first_at_rest(struct kchan_queue *q, struct kchan_waiter *self,
+				       unsigned int *steps)
+{
+	return first(q, self, true, steps);
+}
+
+/* Let others have the lock for a moment, and wake whom @wk names. Anything may have changed. */
+void kchan_relock(struct kchan *c, struct kchan_wake *wk)
+{
+	spin_unlock(&c->lock);
+	kchan_wake_all(wk);
+	cond_resched();
+	spin_lock(&c->lock);
+	wk->steps = KCHAN_STEPS;
+}
+
+/*
+ * The same in the middle of a walk that leaves nodes behind it: what now stands
+ * where @n stood, which may be the head of the queue.
+ */
+struct kchan_node *kchan_stop_at(struct kchan *c, struct kchan_node *n, struct kchan_wake *wk)
+{
+	struct kchan_node mark = { .waiter = &kchan_mark };
+
+	list_add_tail(&mark.list, &n->list);
+	kchan_relock(c, wk);
+	n = list_next_entry(&mark, list);
+	list_del(&mark.list);
+	return n;
 }
 
 /* Maybe nothing to lock: __acquire and __release tell sparse that it is even. */
@@ -75,67 +127,100 @@ bool kchan_commit_self(struct kchan_waiter *self)
 	return true;
 }
 
-/*
- * After kchan_lock_pair(): the peer's case is done. Its results are written before;
- * a single peer may be gone the moment DONE is seen.
- */
-void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
-		    struct kchan_wake *wk)
+/* The case of @n is done, and its waiter woken: a single one may be gone then. */
+static void make_done(struct kchan_node *n, int res, struct kchan_wake *wk)
 {
 	struct kchan_waiter *w = n->waiter;
-	struct task_struct *late;
-	bool single = w->single;
 
 	kchan_unlink(n);
 	w->fired = n->idx;
 	w->res = res;
-	late = kchan_wake_add(wk, w);
+	kchan_wake_add(wk, w);
 	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
+}
+
+/* After kchan_lock_pair(): the peer's case is done. Its results are written before. */
+void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
+		    struct kchan_wake *wk)
+{
+	struct kchan_waiter *w = n->waiter;
+	bool single = w->single;
+
+	make_done(n, res, wk);
 	unlock_waiter(single ? NULL : &w->lock);
 	unlock_waiter(self && self->queued ? &self->lock : NULL);
-	if (unlikely(late)) {
-		wake_up_process(late);
-		put_task_struct(late);
-	}
+}
+
+static spinlock_t *lock_of(struct kchan_node *n)
+{
+	return n && !n->waiter->single ? &n->waiter->lock : NULL;
 }
 
 /*
- * To be woken by kchan_wake_all(): @w, still PENDING and under the lock that
- * decides it. Answers the task, referenced, if there is no room for it.
+ * The same where the caller is neither: lock what decides the parked waiters of @a
+ * and @b, one of which may be NULL. False, and nothing is locked: one is stale.
  */
-struct task_struct *kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w)
+bool kchan_lock_parked(struct kchan_node *a, struct kchan_node *b)
 {
-	struct task_struct *task = w->task;
+	spinlock_t *la = lock_of(a), *lb = lock_of(b);
 
-	wk->n++;
-	if (unlikely(!task)) {
-		refcount_inc(&w->ref);
-		w->next = wk->async;
-		wk->async = w;
-		return NULL;
+	if (la && lb) {
+		lock_waiter(min(la, lb), 0);
+		lock_waiter(max(la, lb), SINGLE_DEPTH_NESTING);
+	} else {
+		lock_waiter(la ?: lb, 0);
 	}
-	get_task_struct(task);
-	if (unlikely(wk->tasks == KCHAN_WAKES))
-		return task;
-	wk->task[wk->tasks++] = task;
-	return NULL;
+	if ((!a || a->waiter->state == KCHAN_PENDING) && (!b || b->waiter->state == KCHAN_PENDING))
+		return true;
+	unlock_waiter(la);
+	unlock_waiter(lb);
+	return false;
 }
 
-/* Fail every waiter in @q, as many as one hold of the lock should wake. */
+void kchan_complete_parked(struct kchan_node *n, int res, struct kchan_wake *wk)
+{
+	spinlock_t *lock = lock_of(n);
+
+	make_done(n, res, wk);
+	unlock_waiter(lock);
+}
+
+/*
+ * To be woken by kchan_wake_all(): @w, still PENDING and under the lock that decides
+ * it. There is room: a hold of a lock completes no more than KCHAN_WAKES, and that
+ * of a call which must not wait behind whoever is preempted now is asked for at once.
+ */
+void kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w)
+{
+	wk->n++;
+	if (likely(w->task)) {
+		get_task_struct(w->task);
+		wk->task[wk->tasks++] = w->task;
+		return;
+	}
+	refcount_inc(&w->ref);
+	w->next = wk->async;
+	wk->async = w;
+	if (w->kick)
+		w->kick(w);
+}
+
+/* Fail every waiter in @q, as many as one hold of the lock should wake. True: there may be more. */
 bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk)
 {
 	struct kchan_node *n;
 
 	while (wk->n < KCHAN_WAKES) {
-		n = kchan_first(q, NULL);
+		n = kchan_first(q, NULL, &wk->steps);
 		if (!n)
-			return false;
-		if (kchan_lock_pair(NULL, n->waiter) == PAIR_OK)
-			kchan_complete(NULL, n, res, wk);
+			return !wk->steps;
+		if (kchan_lock_parked(n, NULL))
+			kchan_complete_parked(n, res, wk);
 	}
 	return true;
 }
 
+/* What has been made DONE or ABORTED under locks that are dropped now. */
 void kchan_wake_all(struct kchan_wake *wk)
 {
 	struct kchan_waiter *w;
@@ -230,8 +315,11 @@ int kchan_settle(struct kchan_waiter *w, int err)
 	return err;
 }
 
-/* The owner of @w, or whom it has asked to, gives up. False: too late. */
-bool kchan_abort(struct kchan_waiter *w, int res)
+/*
+ * The owner of @w, or whom it has asked to, gives up. False: too late. @kick: the
+ * caller does not finish it, so whoever does is told before the lock is dropped.
+ */
+bool kchan_abort(struct kchan_waiter *w, int res, bool kick)
 {
 	bool first;
 
@@ -239,7 +327,9 @@ bool kchan_abort(struct kchan_waiter *w, int res)
 	first = w->state == KCHAN_PENDING;
 	if (first) {
 		w->res = res;
-		w->state = KCHAN_ABORTED;
+		WRITE_ONCE(w->state, KCHAN_ABORTED);
+		if (kick)
+			w->kick(w);
 	}
 	spin_unlock(&w->lock);
 	return first;

@@ -22,6 +22,7 @@ static __always_inline void init_waiter(struct kchan_waiter *w, struct kchan_nod
 	w->single = single;
 	w->queued = true;
 	w->poked = false;
+	w->trial = false;
 	w->task = current;
 	n->waiter = w;
 	n->idx = 0;
@@ -44,8 +45,10 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	kchan_link(rx ? &c->recvq : &c->sendq, n);
 	c->seq++;
 	call_refs(c, side, refs);
+	if (unlikely(c->recvq.n && !rx))	/* without room for what is sent here */
+		kchan_meet(c, wk);
 	unlock_and_poke(c, wq, 1, rx ? EPOLLOUT | EPOLLWRNORM : EPOLLIN | EPOLLRDNORM);
-	if (unlikely(wk && wk->n))	/* receives without room for what is sent here */
+	if (unlikely(wk && wk->n))
 		kchan_wake_all(wk);
 
 	*err = kchan_sleep(w, deadline, NULL);
@@ -79,24 +82,25 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 
 	spin_lock_init(&w->lock);
 	init_waiter(w, n, false);
+	n->cases = 1;
 	r = kgroup_attach(under, &un, w);
 	if (r)
 		return r;
 	kchan_wake_init(&wk);
 	spin_lock(&c->lock);
 	r = tx ? kchan_try_send(c, n->out, NULL, &wk) :
-		 kchan_try_recv(c, n, w->in, NULL, &wk);
+		 kchan_try_recv(c, n, w->in, NULL, &w->holder, &wk);
 	if (r != KCHAN_WAIT) {
-		bool refilled = !tx && wk.n;
-
 		spin_unlock(&c->lock);
-		kchan_flush(c, &wk, tx ? r >= 0 : refilled, !tx && r >= 0);
+		kchan_flush(c, &wk, tx ? r >= 0 : wk.refilled, !tx && r >= 0);
 		kgroup_detach(under, &un);
 		return r;
 	}
 	kchan_link(tx ? &c->sendq : &c->recvq, n);
 	c->seq++;
 	call_refs(c, side, refs);
+	if (tx && c->recvq.n)
+		kchan_meet(c, &wk);
 	spin_unlock(&c->lock);
 	kchan_flush(c, &wk, tx, !tx);
 
@@ -129,7 +133,6 @@ static noinline long send_slow(struct kchan *c, struct kchan_payload *p, struct 
 	n.out = p;
 	if (under) {
 		spin_unlock(&c->lock);
-		kchan_wake_all(&wk);	/* receives without room, as in park() */
 		return park_under(c, KCHAN_SIDE_TX, &w, &n, under, deadline);
 	}
 	return park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline, &err) ? w.res : err;
@@ -171,7 +174,7 @@ static __always_inline struct kchan_node *plain_receive(struct kchan *c, u32 len
 {
 	struct kchan_node *n;
 
-	if (!c->recvq.n || c->len || c->shut)
+	if (!c->recvq.n || c->len || c->sendq.n || c->shut)
 		return NULL;
 	n = list_first_entry(&c->recvq.nodes, struct kchan_node, list);
 	if (!n->waiter->single || n->waiter->state != KCHAN_PENDING || misfit(len, n->room))
@@ -239,35 +242,60 @@ long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 dead
 }
 
 static noinline long recv_slow(struct kchan *c, size_t room, u32 fd_room,
-			       struct kchan_payload *in, struct kgroup *under, s64 deadline)
+			       struct kchan_payload *in, struct kchan_holder *h,
+			       struct kgroup *under, s64 deadline)
 	__releases(&c->lock)
 {
 	struct kchan_waiter w kchan_uninitialized;
 	struct kchan_wake wk kchan_uninitialized;
 	struct kchan_node n kchan_uninitialized;
-	bool refilled;
 	int r, err;
 
 	kchan_wake_init(&wk);
 	n.room = room;
 	n.fd_room = fd_room;
-	r = kchan_try_recv(c, &n, in, NULL, &wk);
+	r = kchan_try_recv(c, &n, in, NULL, h, &wk);
 	if (r != KCHAN_WAIT)
 		goto unlock;
 	r = kchan_late(deadline);
 	if (r)
 		goto unlock;
 	w.in = in;
+	kchan_holder_parks(h);
+	w.holder = *h;
 	if (under) {
 		spin_unlock(&c->lock);
 		return park_under(c, KCHAN_SIDE_RX, &w, &n, under, deadline);
 	}
-	return park(c, KCHAN_SIDE_RX, &w, &n, &wk, deadline, &err) ? w.res : err;
+	return park(c, KCHAN_SIDE_RX, &w, &n, NULL, deadline, &err) ? w.res : err;
 
 unlock:
-	refilled = wk.n;
 	spin_unlock(&c->lock);
-	kchan_flush(c, &wk, refilled, r >= 0);
+	kchan_flush(c, &wk, wk.refilled, r >= 0);
+	return r;
+}
+
+/* As kchan_recv() below, but for what is held. */
+static __always_inline long recv_held(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
+				      struct kchan_holder *h, struct kgroup *under, s64 deadline)
+{
+	struct kchan_payload in kchan_uninitialized;
+	long r;
+
+	in.tag = tag ? *tag : 0;
+	in.pkt = NULL;
+	spin_lock(&c->lock);
+	if (just_message(c, room) && likely(c->head->len <= KCHAN_INLINE)) {
+		pop_ring(c, &in);
+		received(c, 1);
+	} else {
+		r = recv_slow(c, room, dst->nfds, &in, h, under, deadline);
+		if (r < 0)
+			return kgroup_error_or(under, r);
+	}
+	r = kchan_deliver(c, &in, dst);
+	if (tag && r >= 0)
+		*tag = in.tag;
 	return r;
 }
 
@@ -275,28 +303,16 @@ unlock:
 long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 		struct kgroup *under, s64 deadline)
 {
-	struct kchan_payload in kchan_uninitialized;
-	long r;
+	struct kchan_holder h kchan_uninitialized;
+	long r = kgroup_error_or(under, 0);
 
-	if (unlikely(under)) {
-		r = kgroup_error(under);
-		if (r)
-			return r;
-	}
-	in.tag = tag ? *tag : 0;
-	in.pkt = NULL;
-	spin_lock(&c->lock);
-	if (just_message(c, room)) {
-		pop_ring(c, &in);
-		received(c, 1);
-	} else {
-		r = recv_slow(c, room, dst->nfds, &in, under, deadline);
-		if (r < 0)
-			return kgroup_error_or(under, r);
-	}
-	r = kchan_deliver(c, &in, dst);
-	if (tag && r >= 0)
-		*tag = in.tag;
+	if (unlikely(r))
+		return r;
+	r = kchan_holder_get(&h, c);
+	if (unlikely(r))
+		return r;
+	r = recv_held(c, room, dst, tag, &h, under, deadline);
+	kchan_holder_put(&h);
 	return r;
 }
 
@@ -311,6 +327,7 @@ static long await(struct kchan *c, u32 room, struct kchan_payload *in)
 	n.room = room;
 	n.fd_room = 0;
 	w.in = in;
+	w.holder.user = NULL;
 	return park(c, KCHAN_SIDE_RX, &w, &n, NULL, KCHAN_FOREVER, &err) ? w.res : err;
 }
 
@@ -318,21 +335,24 @@ static long await(struct kchan *c, u32 room, struct kchan_payload *in)
 static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 	__releases(&c->lock)
 {
+	struct kchan_holder nobody = { .user = NULL };
 	struct kchan_payload in kchan_uninitialized;
 	struct kchan_mem dst;
 	long r;
 
+	dst.buf = buf;
+	dst.iter = NULL;
+	dst.nfds = 0;
+	if (kchan_has_packets(c)) {
+		spin_unlock(&c->lock);
+		return kchan_recv(c, room, &dst, NULL, NULL, deadline);
+	}
 	in.tag = 0;
 	in.pkt = NULL;
-	if (just_message(c, room)) {		/* a long one */
-		pop_ring(c, &in);
-		received(c, 1);
-		r = in.len;
-	} else if (deadline == KCHAN_FOREVER && !c->len && !c->sendq.n && !c->shut) {
+	if (deadline == KCHAN_FOREVER && !c->len && !c->sendq.n && !c->shut)
 		r = await(c, room, &in);
-	} else {
-		r = recv_slow(c, room, 0, &in, NULL, deadline);
-	}
+	else
+		r = recv_slow(c, room, 0, &in, &nobody, NULL, deadline);
 	if (r < 0)
 		return r;
 	if (likely(!in.pkt && copy_short_out(buf, in.data, in.len) &&
@@ -340,9 +360,6 @@ static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room
 		atomic64_inc(&c->received);
 		return r;
 	}
-	dst.buf = buf;
-	dst.iter = NULL;
-	dst.nfds = 0;
 	return kchan_deliver(c, &in, &dst);
 }
 

@@ -446,4 +446,31 @@ TEST(a_shut_fails_all_sends_that_wait)
 	EXPECT_LT(0, split) TH_LOG("never a shut among the receives");
 }
 
+/* Its other cases wait for nothing any more, whenever they are taken back. */
+TEST(cases_of_what_has_fired_are_not_counted)
+{
+	for (int i = 0; i < 200; i++) {
+		int c[2], idle[2], v = 1, a;
+		struct chan_case k[2];
+		struct pollfd p;
+
+		ASSERT_EQ(0, chan_make(c, 4, 1, 0));
+		ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
+		k[0] = recv_case(idle[0], &v, 4);
+		k[1] = recv_case(c[0], &v, 4);
+		a = chan_arm(k, 2, 0);
+		ASSERT_LE(0, a);
+		EXPECT_EQ(1, info_of(idle[0]).parked_receivers);
+		ASSERT_EQ(0, chan_send(c[1], &v, 4, -1, CHAN_NOW));
+		EXPECT_EQ(0, info_of(idle[0]).parked_receivers);
+		EXPECT_EQ(0, info_of(c[0]).parked_receivers);
+		p = (struct pollfd){ idle[1], POLLOUT, 0 };
+		EXPECT_EQ(0, poll(&p, 1, 0));
+		ASSERT_EQ(1, chan_fired(a, k, 2));
+		close(a);
+		close2(c);
+		close2(idle);
+	}
+}
+
 TEST_HARNESS_MAIN

@@ -216,10 +216,12 @@ TEST(a_message_passes_those_who_cannot_take_it)
 		EXPECT_EQ(8, got[0]);
 		EXPECT_EQ(1, info_of(e[0]).sent);
 		EXPECT_EQ(1, info_of(e[0]).received);
-		/* nobody can take it: a try changes nothing for the sender */
+		/* nobody can take it: a try changes nothing for anybody, who waits does */
 		start_recv(&j[0], i / 2, e[0], got, 4);
 		ASSERT_TRUE(parked(e[0], 0, 1));
 		EXPECT_EQ(-EAGAIN, chan_send(e[1], msg, len, -1, CHAN_NOW));
+		EXPECT_EQ(1, info_of(e[0]).parked_receivers);
+		EXPECT_EQ(-ETIMEDOUT, chan_send(e[1], msg, len, -1, chan_after(5 * MS)));
 		EXPECT_EQ(-EMSGSIZE, finish(&j[0]));
 		EXPECT_EQ(1, info_of(e[0]).sent);
 		close2(e);

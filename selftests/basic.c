@@ -378,12 +378,14 @@ TEST(bad_buffers_lose_nothing)
 	EXPECT_EQ(4, chan_recv(e[0], &got, 4, -1, CHAN_NOW));
 	EXPECT_EQ(10, got);
 	close2(e);
-	/* parked: the one with too little room gets the error, the next the message */
+	/* parked: the one with too little room gets the error, unless the send does not happen */
 	ASSERT_EQ(0, chan_make(e, 400, 0, 0));
 	r.fd = e[0];
 	pthread_create(&r.t, NULL, op_recv, &r);
 	ASSERT_TRUE(parked(e[0], 0, 1));
 	EXPECT_EQ(-EAGAIN, chan_send(e[1], big, 8, -1, CHAN_NOW));
+	EXPECT_EQ(1, (int)info_of(e[0]).parked_receivers);
+	EXPECT_EQ(-ETIMEDOUT, chan_send(e[1], big, 8, -1, chan_after(5 * MS)));
 	pthread_join(r.t, NULL);
 	EXPECT_EQ(-EMSGSIZE, r.ret);
 	close2(e);

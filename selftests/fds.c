@@ -266,8 +266,10 @@ TEST_F(fds, select_and_armed_select_carry_them)
 	struct chan_case r = recv_case(e[0], self->buf, 64), s = send_case(e[1], "hi", 2);
 	s.msg.fds = two;
 	s.msg.nfds = 2;
-	int a = chan_arm(&r, 1, 0);	/* no room: the send passes it by, with EMSGSIZE for it */
+	int a = chan_arm(&r, 1, 0);	/* no room: a send that waits has EMSGSIZE for it */
 	EXPECT_EQ(-EAGAIN, chan_select(&s, 1, 0, -1, CHAN_NOW));
+	EXPECT_EQ(-EAGAIN, chan_fired(a, &r, 1));
+	EXPECT_EQ(-ETIMEDOUT, chan_select(&s, 1, 0, -1, chan_after(5 * MS)));
 	EXPECT_EQ(0, chan_fired(a, &r, 1));
 	EXPECT_EQ(-EMSGSIZE, r.msg.res);
 	close(a);

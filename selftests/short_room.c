@@ -2,7 +2,7 @@
 /*
  * A receive that waits without room for the message that comes ends with EMSGSIZE at
  * once, in whatever way it waits and in whatever way the message is sent; the message
- * is not lost, and goes to the next receive.
+ * is not lost, and goes to the next receive. A send that does not happen leaves it alone.
  */
 #include "harness.h"
 #include "util.h"
@@ -51,7 +51,18 @@ static int wait_select(void *arg)
 	return 0;
 }
 
-static int (*const on_thread[])(void *) = { wait_recv, wait_recv_under, wait_select };
+static int wait_select_twice(void *arg)
+{
+	struct waiter *w = arg;
+	struct chan_case c[2] = { recv_case(w->rx, w->buf, ROOM), recv_case(w->rx, w->buf, ROOM) };
+	int i = chan_select(c, 2, 0, -1, CHAN_FOREVER);
+
+	w->ret = i < 0 ? i : c[i].msg.res;
+	return 0;
+}
+
+static int (*const on_thread[])(void *) = { wait_recv, wait_recv_under, wait_select,
+					    wait_select_twice };
 
 enum { THREAD_WAYS = sizeof(on_thread) / sizeof(on_thread[0]), WAIT_ARMED = THREAD_WAYS, WAIT_URING,
        WAITS };
@@ -151,8 +162,9 @@ static long send_write(int tx, int group, int64_t deadline)
 	return r == -EAGAIN && deadline != CHAN_NOW ? -ETIMEDOUT : r;
 }
 
-static long (*const ways[])(int, int, int64_t) = {
-	send_now, send_under, send_batch, send_select, send_select_poll, send_write,
+static const struct { long (*send)(int, int, int64_t); bool parks; } ways[] = {
+	{ send_now, true }, { send_under, true }, { send_batch, true }, { send_select, true },
+	{ send_select_poll, true }, { send_write, false },
 };
 
 #define WAYS (int)(sizeof(ways) / sizeof(ways[0]))
@@ -172,28 +184,154 @@ FIXTURE_TEARDOWN(short_room)
 	close2(self->e);
 }
 
+/* Two that wait on @rx, in order. */
+static struct waiter *two_wait(int rx, int group, int how)
+{
+	struct waiter *w = calloc(2, sizeof(*w));
+
+	for (int i = 0; i < 2; i++) {
+		w[i].rx = rx;
+		w[i].group = group;
+		if (!begin(&w[i], how) || !parked(rx, 0, i + 1))
+			return NULL;
+	}
+	return w;
+}
+
+/* They wait still, and get short messages. */
+static bool untouched(struct waiter *w, int tx, int how)
+{
+	bool ok = info_of(tx).parked_receivers == 2;
+
+	for (int i = 0; i < 2; i++)
+		ok &= chan_send(tx, "s", 1, -1, CHAN_NOW) == 0;
+	for (int i = 0; i < 2; i++)
+		ok &= result(&w[i], how) == 1;
+	free(w);
+	return ok;
+}
+
+static bool told(struct waiter *w, int how)
+{
+	bool ok = true;
+
+	for (int i = 0; i < 2; i++)
+		ok &= result(&w[i], how) == -EMSGSIZE;
+	free(w);
+	return ok;
+}
+
+/* A message that waits to be received tells them. */
 TEST_F(short_room, whoever_waits_and_whoever_sends)
 {
 	for (int wait = 0; wait < WAITS; wait++)
-		for (int way = 0; way < WAYS * 2; way++) {
-			struct waiter *w = calloc(2, sizeof(*w));
-			bool now = way >= WAYS;
+		for (int way = 0; way < WAYS; way++) {
+			struct waiter *w = two_wait(self->e[0], self->group, wait);
 
-			for (int i = 0; i < 2; i++) {
-				w[i].rx = self->e[0];
-				w[i].group = self->group;
-				ASSERT_TRUE(begin(&w[i], wait));
-				ASSERT_TRUE(parked(self->e[0], 0, i + 1));
+			ASSERT_NE(NULL, w);
+			EXPECT_EQ(-ETIMEDOUT, ways[way].send(self->e[1], self->group,
+							     chan_after(5 * MS)));
+			ASSERT_TRUE(ways[way].parks ? told(w, wait) :
+						      untouched(w, self->e[1], wait))
+				TH_LOG("wait %d, way %d", wait, way);
+			EXPECT_EQ(ways[way].parks ? 0 : 2, info_of(self->e[0]).sent);
+			close2(self->e);
+			ASSERT_EQ(0, chan_make(self->e, LEN, 0, 0));
+		}
+}
+
+/* One that does not, and is not sent, leaves them alone. */
+TEST_F(short_room, a_send_that_does_not_happen)
+{
+	static const int64_t when[] = { CHAN_NOW, 1, -5 };
+
+	for (int wait = 0; wait < WAITS; wait++)
+		for (int way = 0; way < WAYS; way++)
+			for (int i = 0; i < 3; i++) {
+				struct waiter *w = two_wait(self->e[0], self->group, wait);
+
+				ASSERT_NE(NULL, w);
+				EXPECT_EQ(when[i] ? -ETIMEDOUT : -EAGAIN,
+					  ways[way].send(self->e[1], self->group, when[i]));
+				ASSERT_TRUE(untouched(w, self->e[1], wait))
+					TH_LOG("wait %d, way %d, deadline %d", wait, way, i);
 			}
-			EXPECT_EQ(now ? -EAGAIN : -ETIMEDOUT,
-				  ways[way % WAYS](self->e[1], self->group,
-						   now ? CHAN_NOW : chan_after(5 * MS)));
-			for (int i = 0; i < 2; i++) {
-				ASSERT_EQ(-EMSGSIZE, result(&w[i], wait))
-					TH_LOG("wait %d, way %d: receive %d was not told", wait, way, i);
-			}
-			EXPECT_EQ(0, info_of(self->e[0]).sent);
-			free(w);
+}
+
+/* Nor does a case of a select that loses, wherever it stands and whatever wins. */
+TEST_F(short_room, a_case_that_loses)
+{
+	int other[2];
+	char buf[LEN];
+
+	ASSERT_EQ(0, chan_make(other, LEN, 1, 0));
+	for (int wait = 0; wait < WAITS; wait++)
+		for (int i = 0; i < 16; i++) {
+			struct waiter *w = two_wait(self->e[0], self->group, wait);
+			bool poll = i & 1, first = i & 2, prio = i & 4, later = i & 8;
+			struct chan_case c[2], lost = send_case(self->e[1], message, LEN);
+
+			ASSERT_NE(NULL, w);
+			ASSERT_EQ(0, chan_send(other[1], "x", 1, -1, CHAN_NOW));
+			c[first] = lost;
+			c[!first] = recv_case(other[0], buf, LEN);
+			if (poll)
+				c[!first] = (struct chan_case){ .fd = other[0], .op = CHAN_POLL,
+								.events = POLLIN };
+			EXPECT_EQ(!first, chan_select(c, 2, prio ? CHAN_PRIO : 0, self->group,
+						      later ? SOON : CHAN_NOW));
+			ASSERT_TRUE(untouched(w, self->e[1], wait)) TH_LOG("wait %d, %d", wait, i);
+			if (poll)
+				ASSERT_EQ(1, chan_recv(other[0], buf, LEN, -1, CHAN_NOW));
+		}
+	close2(other);
+}
+
+/* What comes to rest in the buffer tells them, and stays. */
+TEST_F(short_room, a_message_that_is_buffered)
+{
+	char buf[LEN];
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, LEN, 2, 0));
+	for (int wait = 0; wait < WAITS; wait++)
+		for (int way = 0; way < WAYS; way++) {
+			struct waiter *w = two_wait(e[0], self->group, wait);
+
+			ASSERT_NE(NULL, w);
+			EXPECT_LE(0, ways[way].send(e[1], self->group, CHAN_NOW));
+			EXPECT_EQ(0, info_of(e[0]).parked_receivers);
+			ASSERT_TRUE(told(w, wait)) TH_LOG("wait %d, way %d", wait, way);
+			EXPECT_EQ(1, info_of(e[0]).len);
+			ASSERT_EQ(LEN, chan_recv(e[0], buf, LEN, -1, CHAN_NOW));
+		}
+	close2(e);
+}
+
+/* The next who waits has room for it: those before are told, those behind are not. */
+TEST_F(short_room, a_message_that_goes_to_the_next)
+{
+	for (int wait = 0; wait < WAITS; wait++)
+		for (int way = 0; way < WAYS; way++) {
+			struct waiter *w = two_wait(self->e[0], self->group, wait);
+			struct chan_case c[2] = { };
+			char roomy[LEN], tight[ROOM];
+			int a, b;
+
+			ASSERT_NE(NULL, w);
+			c[0] = recv_case(self->e[0], roomy, LEN);
+			c[1] = recv_case(self->e[0], tight, ROOM);
+			a = chan_arm(&c[0], 1, 0);
+			b = chan_arm(&c[1], 1, 0);
+			ASSERT_LE(0, a);
+			ASSERT_LE(0, b);
+			EXPECT_LE(0, ways[way].send(self->e[1], self->group, CHAN_NOW));
+			ASSERT_TRUE(told(w, wait)) TH_LOG("wait %d, way %d", wait, way);
+			EXPECT_EQ(0, chan_fired(a, &c[0], 1));
+			EXPECT_EQ(LEN, c[0].msg.res);
+			EXPECT_EQ(-EAGAIN, chan_fired(b, &c[1], 1));
+			close(a);
+			close(b);
 		}
 }
 
@@ -221,34 +359,33 @@ TEST_F(short_room, an_armed_send)
 	}
 }
 
-/* A command of io_uring that sends, and one that selects. */
+/* A command of io_uring that sends, and one that selects; it waits, or does not. */
 TEST_F(short_room, commands)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 4; i++) {
 		struct chan_case c = send_case(self->e[1], message, LEN);
-		struct waiter *w = calloc(1, sizeof(*w));
+		struct waiter *w = two_wait(self->e[0], self->group, 0);
+		bool select = i & 1, now = i & 2;
+		int64_t deadline = now ? CHAN_NOW : chan_after(5 * MS);
 		struct kchan_select s;
 		struct kchan_xfer x;
 		struct io_uring ring;
 		struct io_uring_sqe *sqe;
 		struct io_uring_cqe *cqe;
 
-		*w = (struct waiter){ .rx = self->e[0], .group = self->group };
-		ASSERT_TRUE(begin(w, 0));
-		ASSERT_TRUE(parked(self->e[0], 0, 1));
+		ASSERT_NE(NULL, w);
 		ASSERT_EQ(0, io_uring_queue_init(2, &ring, 0));
 		sqe = io_uring_get_sqe(&ring);
 		ASSERT_NE(NULL, sqe);
-		if (i)
-			chan_prep_select(sqe, self->e[1], &s, &c, 1, 0, -1, chan_after(5 * MS));
+		if (select)
+			chan_prep_select(sqe, self->e[1], &s, &c, 1, 0, -1, deadline);
 		else
-			chan_prep_send(sqe, self->e[1], &x, message, LEN, -1, chan_after(5 * MS));
+			chan_prep_send(sqe, self->e[1], &x, message, LEN, -1, deadline);
 		ASSERT_EQ(1, io_uring_submit(&ring));
-		ASSERT_EQ(-EMSGSIZE, result(w, 0)) TH_LOG("command %d", i);
 		ASSERT_EQ(0, io_uring_wait_cqe(&ring, &cqe));
-		EXPECT_EQ(-ETIMEDOUT, cqe->res);
+		EXPECT_EQ(now ? -EAGAIN : -ETIMEDOUT, cqe->res);
+		ASSERT_TRUE(now ? untouched(w, self->e[1], 0) : told(w, 0)) TH_LOG("command %d", i);
 		io_uring_queue_exit(&ring);
-		free(w);
 	}
 }
 
