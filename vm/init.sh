@@ -89,6 +89,7 @@ run()	# program: a test program
 	[ $rc = 0 ] || [ "$fail" != "$f0" ] || bad "$name: exit status $rc"
 	[ "$(grep -c '^ok ' /tmp/log)" != 0 ] || bad "$name ran no test"
 	[ "$fail" = "$f0" ] || tail -n 60 /tmp/log
+	! grep -q kchan_icount=1 /proc/cmdline || grep '^# .*: woken after' /tmp/log
 	echo "== $name: $(grep -c '^ok ' /tmp/log) ok, $((fail - f0)) failed, $(($(seconds) - t0)) s"
 }
 
