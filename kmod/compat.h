@@ -93,12 +93,33 @@ static inline void kchan_hrtimer_setup(struct hrtimer *timer,
 /* The command's own bytes: they may change while they are read, once. */
 static inline void kchan_uring_copy(void *to, const struct io_uring_cmd *cmd, size_t n)
 {
-#ifdef KCHAN_HAVE_URING_CMD_H
+#ifdef KCHAN_HAVE_URING_SQE_TYPE
+	memcpy(to, io_uring_sqe_cmd(cmd->sqe, u8), n);
+#elif defined(KCHAN_HAVE_URING_CMD_H)
 	memcpy(to, io_uring_sqe_cmd(cmd->sqe), n);
 #else
 	memcpy(to, cmd->cmd, n);
 #endif
 	barrier();
+}
+
+static inline int kchan_uring_import(u64 buf, unsigned long len, int dir, struct iov_iter *iter,
+				     struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+#ifdef KCHAN_HAVE_URING_IMPORT_FLAGS
+	return io_uring_cmd_import_fixed(buf, len, dir, iter, cmd, issue_flags);
+#else
+	return io_uring_cmd_import_fixed(buf, len, dir, iter, cmd);
+#endif
+}
+
+static inline void kchan_uring_done(struct io_uring_cmd *cmd, long res, unsigned int issue_flags)
+{
+#ifdef KCHAN_HAVE_URING_DONE_RES2
+	io_uring_cmd_done(cmd, res, 0, issue_flags);
+#else
+	io_uring_cmd_done(cmd, res, issue_flags);
+#endif
 }
 
 /* A 32-bit caller; where the kernel does not say, its selects are not understood. */
@@ -112,17 +133,37 @@ static inline bool kchan_uring_compat(unsigned int issue_flags)
 }
 
 /*
- * Is the task gone that submitted the command? Then its memory is, too. One that exits
- * may run what it was given before it is marked as exiting.
+ * Is the task gone that submitted the command? Then its memory is, too. @told: the
+ * kernel says so. One that exits may run what it was given before it is marked as exiting.
  */
-static inline bool kchan_uring_dead(unsigned int issue_flags)
+static inline bool kchan_uring_dead(bool told)
 {
-#ifdef KCHAN_HAVE_URING_TASK_DEAD
-	if (issue_flags & IO_URING_F_TASK_DEAD)
-		return true;
-#endif
-	return current->flags & (PF_EXITING | PF_KTHREAD) ||
+	return told || current->flags & (PF_EXITING | PF_KTHREAD) ||
 	       current->signal->flags & SIGNAL_GROUP_EXIT;
 }
+
+/*
+ * KCHAN_URING_TASK_WORK(fn) makes fn_work, for io_uring_cmd_complete_in_task(): it calls
+ * fn(command, issue flags, is its task gone?).
+ */
+#ifdef KCHAN_HAVE_URING_TW_TOKEN
+#define KCHAN_URING_TASK_WORK(fn) \
+static void fn##_work(struct io_tw_req req, io_tw_token_t tw) \
+{ \
+	fn(io_uring_cmd_from_tw(req), IO_URING_CMD_TASK_WORK_ISSUE_FLAGS, \
+	   kchan_uring_dead(tw.cancel)); \
+}
+#else
+#ifdef KCHAN_HAVE_URING_TASK_DEAD
+#define KCHAN_URING_TASK_DEAD	IO_URING_F_TASK_DEAD
+#else
+#define KCHAN_URING_TASK_DEAD	0
+#endif
+#define KCHAN_URING_TASK_WORK(fn) \
+static void fn##_work(struct io_uring_cmd *cmd, unsigned int issue_flags) \
+{ \
+	fn(cmd, issue_flags, kchan_uring_dead(issue_flags & KCHAN_URING_TASK_DEAD)); \
+}
+#endif
 
 #endif

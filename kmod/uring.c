@@ -78,8 +78,8 @@ static int import(struct issue *is, struct kchan_mem *mem, struct iov_iter *iter
 	mem->buf = u64_to_user_ptr(is->x.buf);
 	if (!fixed(is))
 		return 0;
-	err = io_uring_cmd_import_fixed(is->x.buf, min_t(u64, is->x.len, INT_MAX), dir, iter,
-					is->cmd);
+	err = kchan_uring_import(is->x.buf, min_t(u64, is->x.len, INT_MAX), dir, iter, is->cmd,
+				 is->flags);
 	mem->iter = iter;
 	return err;
 }
@@ -188,14 +188,16 @@ static void finish(struct kchan_op *op, unsigned int issue_flags, bool dead)
 	sel_dequeue(&op->s);
 	if (op->under)
 		kgroup_detach(op->under, &op->un);
-	io_uring_cmd_done(op->cmd, result(op, dead), 0, issue_flags);
+	kchan_uring_done(op->cmd, result(op, dead), issue_flags);
 	op_put(op);
 }
 
-static void finish_in_task(struct io_uring_cmd *cmd, unsigned int issue_flags)
+static void finish_in_task(struct io_uring_cmd *cmd, unsigned int issue_flags, bool dead)
 {
-	finish(*pdu_of(cmd), issue_flags, kchan_uring_dead(issue_flags));
+	finish(*pdu_of(cmd), issue_flags, dead);
 }
+
+KCHAN_URING_TASK_WORK(finish_in_task)
 
 /*
  * It is DONE or ABORTED, and the lock that decided it is held still: were its task
@@ -204,7 +206,7 @@ static void finish_in_task(struct io_uring_cmd *cmd, unsigned int issue_flags)
  */
 static void op_kick(struct kchan_waiter *w)
 {
-	io_uring_cmd_complete_in_task(op_of(w)->cmd, finish_in_task);
+	io_uring_cmd_complete_in_task(op_of(w)->cmd, finish_in_task_work);
 }
 
 static void op_done(struct kchan_waiter *w)
@@ -435,7 +437,7 @@ int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	 * 6.1 among them, never complete what a worker has returned a positive
 	 * number for, and cancel what is linked to it.
 	 */
-	io_uring_cmd_done(cmd, r, 0, issue_flags);
+	kchan_uring_done(cmd, r, issue_flags);
 	return -EIOCBQUEUED;
 }
 
