@@ -6,7 +6,7 @@ VERSION := 0.1.0
 
 help:
 	@echo "make demo           watch two processes talk over a kernel channel (boots a virtual machine)"
-	@echo "make check          all tests, on Debian's 6.1, 6.12, 6.12-rt and a debug kernel"
+	@echo "make check          all tests, on Debian's 6.1, 6.12, 6.12-rt, the newest kernel and a debug kernel"
 	@echo "make check-quick    the tests on 6.12 alone, with smaller counts, under 3 minutes"
 	@echo "make bench          kchan and its peers measured: tables, goals, plots (about 10 minutes)"
 	@echo "make bench-check    what goals are set for beside bench/expected.csv, in instructions"
@@ -33,7 +33,7 @@ shell:
 	@vm/run shell
 
 check:
-	@vm/check 6.1 6.12 6.12-rt debug
+	@vm/check 6.1 6.12 6.12-rt newest newer debug
 
 check-quick:
 	@vm/check --quick 6.12

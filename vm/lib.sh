@@ -6,6 +6,7 @@ build=$top/build
 packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod python3 mandoc gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 liburing-dev libuv1-dev libevent-dev libev-dev libglib2.0-dev pkg-config golang-go linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
 
 . "$top/tools/need.sh"
+. "$top/vm/newest.sh"
 need_packages()
 {
 	need $packages
@@ -16,6 +17,8 @@ headers_of()
 {
 	local pkg
 	case $1 in
+	newest)	newer_headers "$newest"; return ;;
+	newer)	newer_headers "$(newest_in_archive)"; return ;;
 	6.1)	pkg=linux-headers-cloud-amd64 ;;
 	6.12)	pkg=linux-headers-6.12-cloud-amd64 ;;
 	6.12-rt) pkg=linux-headers-6.12-rt-amd64 ;;
@@ -27,7 +30,9 @@ headers_of()
 image_of()
 {
 	local hdr ver img
-	hdr=$(headers_of "$1"); ver=${hdr#/usr/src/linux-headers-}; img=$cache/vmlinuz-$ver
+	hdr=$(headers_of "$1") || return
+	case $hdr in "$cache"/*) echo "${hdr%/root/*}/vmlinuz"; return ;; esac
+	ver=${hdr#/usr/src/linux-headers-}; img=$cache/vmlinuz-$ver
 	[ -s "$img" ] || fetch_image "$ver" "$img" || return 1
 	echo "$img"
 }
@@ -75,7 +80,7 @@ build_module()	# kernel build dir, name: kchan.ko in build/NAME; a warning is an
 	local dir=$build/$2
 	mkdir -p "$dir"
 	cp -r "$top/kmod" "$top/uapi" "$dir/"
-	if ! make -C "$1" M="$dir/kmod" KBUILD_MODPOST_WARN=${3:-} modules > "$dir/log" 2>&1 ||
+	if ! module_make "$1" "$dir" KBUILD_MODPOST_WARN=${3:-} > "$dir/log" 2>&1 ||
 	   grep -i 'warning:' "$dir/log" | grep -v 'the compiler differs\|undefined!\|unresolved symbol\|Module.symvers'; then
 		grep -iE 'error|warning' -A5 "$dir/log" >&2 || tail "$dir/log" >&2
 		return 1
