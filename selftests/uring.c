@@ -355,7 +355,7 @@ TEST(rings_of_other_kinds)
 	struct io_uring ring;
 	struct kchan_xfer x;
 	char buf[8];
-	int e[2];
+	int e[2], r;
 
 	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
 	ASSERT_EQ(0, io_uring_queue_init(8, &ring, IORING_SETUP_SQPOLL));
@@ -366,10 +366,15 @@ TEST(rings_of_other_kinds)
 	io_uring_queue_exit(&ring);
 	EXPECT_TRUE(parked(e[0], 0, 0));
 
+	/* newer kernels give a command to such a ring: then it does all it does elsewhere */
 	ASSERT_EQ(0, io_uring_queue_init(8, &ring, IORING_SETUP_IOPOLL));
 	PREP(&ring, 1, chan_prep_recv, e[0], &x, buf, 8, -1, CHAN_NOW);
 	io_uring_submit(&ring);
-	EXPECT_EQ(-EOPNOTSUPP, next(&ring, NULL));
+	r = next(&ring, NULL);
+	if (r != -EOPNOTSUPP) {
+		EXPECT_EQ(-EAGAIN, r);
+		meet(_metadata, &ring, e, "io");
+	}
 	PREP(&ring, 1, io_uring_prep_read, e[0], buf, 8, 0);
 	io_uring_submit(&ring);
 	EXPECT_EQ(-EOPNOTSUPP, next(&ring, NULL));
