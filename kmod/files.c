@@ -3,8 +3,9 @@
  * Descriptors in messages. What may travel is an allow-list: files that neither
  * hold other files nor lead to a queue that does, so that no cycle of references
  * can be built, and a queue dies with its last receiver. One hole is left, which
- * AF_UNIX has too: what a TCP socket has not sent may be zero-copy data of an io_uring,
- * which holds the files registered there until the peer has taken it.
+ * AF_UNIX has too: what a socket still has to send may be zero-copy data of an io_uring,
+ * which holds the ring, and so the files registered there, a receiving end perhaps.
+ * Sockets are what descriptors are passed for, and nobody tells a module of such data.
  */
 #include <linux/eventfd.h>
 #include <linux/fdtable.h>
@@ -49,10 +50,17 @@ static bool is_plain(const struct inode *inode)
 	       sb->s_magic == HUGETLBFS_MAGIC;
 }
 
+/*
+ * An O_PATH file holds a place in a file system, and not what is open there; it
+ * travels if what it names would, as far as that can be seen. Of kchan's own files,
+ * eventfds and sockets it can not.
+ */
 static bool may_travel(struct file *file)
 {
 	struct inode *inode = file_inode(file);
 
+	if (file->f_mode & FMODE_PATH)
+		return S_ISFIFO(inode->i_mode) || is_plain(inode);
 	if (kchan_is_ours(file))
 		return kgroup_is(file) || kchan_side_of(file) == KCHAN_SIDE_TX;
 	if (S_ISSOCK(inode->i_mode))
@@ -95,13 +103,13 @@ struct kchan_files *kchan_files_load(const int __user *fds, u32 n)
 	if (err)
 		goto put_user;
 	while (f->n < n) {
-		struct file *file = fget(fd[f->n]);
+		struct file *file = fget_raw(fd[f->n]);
 
 		err = -EBADF;
 		if (!file)
 			break;
 		f->file[f->n++] = file;
-		err = -ELOOP;
+		err = -EOPNOTSUPP;
 		if (!may_travel(file))
 			break;
 		err = 0;

@@ -114,6 +114,15 @@ TEST_F(fds, a_receiver_out_of_descriptors_gets_emfile_and_the_message_stays)
 	close2(self->got);
 }
 
+/* What is open there by another descriptor, or only that it is there. */
+static int path_of(int fd)
+{
+	char name[40];
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	return open(name, O_PATH);
+}
+
 TEST_F(fds, what_may_travel)
 {
 	int other[2], g = chan_group(-1, CHAN_FOREVER, 0, 0);
@@ -124,6 +133,8 @@ TEST_F(fds, what_may_travel)
 		eventfd(0, 0), socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET6, SOCK_DGRAM, 0),
 		other[1], self->e[1], g, chan_watch(g), chan_join(g, -1, CHAN_NOW),
 		memfd_create("memory", 0),
+		open("/proc/self/exe", O_PATH), open("/", O_PATH | O_DIRECTORY),
+		path_of(self->p[0]),
 	};
 	for (unsigned i = 0; i < sizeof(ok) / sizeof(*ok); i++) {
 		if (ok[i] < 0 && i == 5)
@@ -155,13 +166,38 @@ TEST_F(fds, what_may_not)
 		syscall(SYS_io_uring_setup, 4, (char[256]){}),
 		timerfd_create(CLOCK_MONOTONIC, 0),
 		open("/proc/self/ns/mnt", O_RDONLY), open("/proc/self/ns/net", O_RDONLY),
+		/* by its path, only a file, a directory or a FIFO */
+		open("/dev/null", O_PATH), open("/dev/kchan", O_PATH),
+		open("/proc/self/exe", O_PATH | O_NOFOLLOW), open("/proc/self/ns/net", O_PATH),
+		path_of(self->e[0]), path_of(self->e[1]), path_of(sv[0]), path_of(eventfd(0, 0)),
 	};
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		ASSERT_GE(bad[i], 0) TH_LOG("%u", i);
 		int mix[] = { self->p[0], bad[i], self->p[1] };
-		EXPECT_EQ(-ELOOP, send_fds(self->e[1], "x", mix, 3)) TH_LOG("%u", i);
+		EXPECT_EQ(-EOPNOTSUPP, send_fds(self->e[1], "x", mix, 3)) TH_LOG("%u", i);
 	}
 	EXPECT_EQ(0, info_of(self->e[0]).sent);
+}
+
+/* It is the same place on the other side: what is below can be opened from there. */
+TEST_F(fds, a_directory_by_its_path_leads_to_what_is_in_it)
+{
+	int dir = open("/proc", O_PATH | O_DIRECTORY), in;
+	struct stat a, b;
+
+	ASSERT_LE(0, dir);
+	ASSERT_EQ(1, send_fds(self->e[1], "x", &dir, 1));
+	close(dir);
+	ASSERT_EQ(1, recv_fds(self->e[0], self->buf, self->got, 1));
+	EXPECT_EQ(O_PATH, fcntl(self->got[0], F_GETFL) & O_PATH);
+	EXPECT_EQ(FD_CLOEXEC, fcntl(self->got[0], F_GETFD));
+	in = openat(self->got[0], "version", O_RDONLY);
+	ASSERT_LE(0, in);
+	EXPECT_EQ(0, fstat(in, &a));
+	EXPECT_EQ(0, stat("/proc/version", &b));
+	EXPECT_EQ(b.st_ino, a.st_ino);
+	close(in);
+	close(self->got[0]);
 }
 
 TEST_F(fds, bad_sends_send_nothing)
