@@ -164,15 +164,15 @@ static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg,
 
 static long armed_ioctl_any(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
 {
-	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
-		return -ENOTTY;
-	switch (_IOC_NR(cmd)) {
-	case _IOC_NR(KCHAN_IOC_FIRED):
+	switch (KCHAN_BARE(cmd)) {
+	case KCHAN_BARE(KCHAN_IOC_FIRED):
 		return do_fired(file->private_data, cmd, arg, compat);
-	case _IOC_NR(KCHAN_IOC_FEATURES):
+	case KCHAN_BARE(KCHAN_IOC_SELECT):
+		return kchan_select(cmd, arg, false, compat);
+	case KCHAN_BARE(KCHAN_IOC_FEATURES):
 		return kchan_features(cmd, arg);
 	default:
-		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
+		return kchan_unanswered(cmd);
 	}
 }
 

@@ -151,6 +151,10 @@ int sel_load_msg(struct kchan *c, struct kchan_payload *p, const struct kchan_ms
 	return kchan_load(c, p, &src, m->len);
 }
 
+/* What poll(2) has; anything else may mean something one day. */
+#define POLL_EVENTS (POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLNVAL | POLLRDNORM | \
+	POLLRDBAND | POLLWRNORM | POLLWRBAND | POLLMSG | POLLREMOVE | POLLRDHUP)
+
 /* Check every case and take its channel before any payload is touched. */
 int sel_load(struct sel *s)
 {
@@ -163,10 +167,11 @@ int sel_load(struct sel *s)
 		/* res can be stored, or nothing happens at all */
 		if (err || (!s->armed && sel_put_res(s, i, k.msg.res)))
 			return -EFAULT;
-		if (k.op < KCHAN_SEND || k.op > (s->no_poll ? KCHAN_RECV : KCHAN_POLL))
-			return -EINVAL;
 		if (k.fd == -1)
 			continue;
+		if (k.op < KCHAN_SEND || k.op > (s->no_poll ? KCHAN_RECV : KCHAN_POLL) ||
+		    k.events & ~(k.op == KCHAN_POLL ? POLL_EVENTS : 0U))
+			return -EINVAL;
 		err = load_object(s, i, &k);
 		if (err)
 			return err;

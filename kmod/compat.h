@@ -122,6 +122,16 @@ static inline void kchan_uring_done(struct io_uring_cmd *cmd, long res, unsigned
 #endif
 }
 
+/* Has the command no flag but those that are known here? Newer kernels let more through. */
+static inline bool kchan_uring_flags_known(const struct io_uring_cmd *cmd)
+{
+#ifdef IORING_URING_CMD_MASK
+	return !(cmd->flags & IORING_URING_CMD_MASK & ~IORING_URING_CMD_FIXED);
+#else
+	return true;
+#endif
+}
+
 /* A 32-bit caller; where the kernel does not say, its selects are not understood. */
 static inline bool kchan_uring_compat(unsigned int issue_flags)
 {

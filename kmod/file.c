@@ -163,7 +163,7 @@ static long do_recv(struct kchan *c, unsigned int cmd, unsigned long arg)
 static long do_shut(struct kchan *c, int side, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_shut s;
-	int err = kchan_args(&s, sizeof(s), sizeof(s), cmd, arg);
+	int err = kchan_args(&s, sizeof(s), KCHAN_SHUT_V1, cmd, arg);
 
 	if (err)
 		return err;
@@ -186,29 +186,27 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bo
 	struct kchan *c = file->private_data;
 	int side = kchan_side_of(file);
 
-	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
-		return -ENOTTY;
-	switch (_IOC_NR(cmd)) {
-	case _IOC_NR(KCHAN_IOC_SEND):
+	switch (KCHAN_BARE(cmd)) {
+	case KCHAN_BARE(KCHAN_IOC_SEND):
 		return side == KCHAN_SIDE_TX ? do_send(c, cmd, arg) : -EBADF;
-	case _IOC_NR(KCHAN_IOC_RECV):
+	case KCHAN_BARE(KCHAN_IOC_RECV):
 		return side == KCHAN_SIDE_RX ? do_recv(c, cmd, arg) : -EBADF;
-	case _IOC_NR(KCHAN_IOC_SENDM):
+	case KCHAN_BARE(KCHAN_IOC_SENDM):
 		return side == KCHAN_SIDE_TX ? kchan_batch(c, side, cmd, arg, compat) : -EBADF;
-	case _IOC_NR(KCHAN_IOC_RECVM):
+	case KCHAN_BARE(KCHAN_IOC_RECVM):
 		return side == KCHAN_SIDE_RX ? kchan_batch(c, side, cmd, arg, compat) : -EBADF;
-	case _IOC_NR(KCHAN_IOC_SELECT):
+	case KCHAN_BARE(KCHAN_IOC_SELECT):
 		return kchan_select(cmd, arg, false, compat);
-	case _IOC_NR(KCHAN_IOC_ARM):
+	case KCHAN_BARE(KCHAN_IOC_ARM):
 		return kchan_arm(cmd, arg, compat);
-	case _IOC_NR(KCHAN_IOC_SHUT):
+	case KCHAN_BARE(KCHAN_IOC_SHUT):
 		return do_shut(c, side, cmd, arg);
-	case _IOC_NR(KCHAN_IOC_INFO):
+	case KCHAN_BARE(KCHAN_IOC_INFO):
 		return do_info(c, side, cmd, arg);
-	case _IOC_NR(KCHAN_IOC_FEATURES):
+	case KCHAN_BARE(KCHAN_IOC_FEATURES):
 		return kchan_features(cmd, arg);
 	default:	/* the short calls of this side are done before */
-		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
+		return kchan_unanswered(cmd);
 	}
 }
 
@@ -225,7 +223,7 @@ static long send_bare(struct kchan *c, unsigned int cmd, unsigned long arg, s64 
 static __always_inline long tx_any(struct file *file, unsigned int cmd, unsigned long arg,
 				   bool compat)
 {
-	u32 bare = cmd & ~IOCSIZE_MASK;
+	u32 bare = KCHAN_BARE(cmd);
 
 	if (likely(bare == KCHAN_IOC_SEND_WAIT(0)))
 		return send_bare(file->private_data, cmd, arg, KCHAN_FOREVER);
@@ -238,7 +236,7 @@ static __always_inline long rx_any(struct file *file, unsigned int cmd, unsigned
 				   bool compat)
 {
 	void __user *buf = (void __user *)arg;
-	u32 bare = cmd & ~IOCSIZE_MASK;
+	u32 bare = KCHAN_BARE(cmd);
 
 	if (likely(bare == KCHAN_IOC_RECV_WAIT(0)))
 		return kchan_recv_short(file->private_data, buf, _IOC_SIZE(cmd), KCHAN_FOREVER);
@@ -410,15 +408,13 @@ const struct file_operations kchan_tx_fops = {
 /* A bare descriptor for a select that waits; see struct kchan_select. */
 static long handle_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 {
-	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
-		return -ENOTTY;
-	switch (_IOC_NR(cmd)) {
-	case _IOC_NR(KCHAN_IOC_SELECT):
+	switch (KCHAN_BARE(cmd)) {
+	case KCHAN_BARE(KCHAN_IOC_SELECT):
 		return kchan_select(cmd, arg, true, compat);
-	case _IOC_NR(KCHAN_IOC_FEATURES):
+	case KCHAN_BARE(KCHAN_IOC_FEATURES):
 		return kchan_features(cmd, arg);
 	default:
-		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
+		return kchan_unanswered(cmd);
 	}
 }
 
@@ -442,9 +438,27 @@ static const struct file_operations handle_fops = {
 #endif
 };
 
-int kchan_handle_fd(void)
+/* Store its number at @where, and install it only then. */
+int kchan_handle_fd(s32 __user *where)
 {
-	return anon_inode_getfd("[kchan:select]", &handle_fops, NULL, O_RDWR | O_CLOEXEC);
+	int fd = get_unused_fd_flags(O_CLOEXEC);
+	struct file *file;
+	int err = 0;
+
+	if (fd < 0)
+		return fd;
+	file = anon_inode_getfile("[kchan:select]", &handle_fops, NULL, O_RDWR);
+	if (IS_ERR(file)) {
+		err = PTR_ERR(file);
+	} else if (put_user(fd, where)) {
+		fput(file);
+		err = -EFAULT;
+	}
+	if (err)
+		put_unused_fd(fd);
+	else
+		fd_install(fd, file);
+	return err;
 }
 
 static struct file *open_end(struct kchan *c, int side)

@@ -65,7 +65,7 @@ int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg)
 	struct kchan_group_make m;
 	struct file *file;
 	struct kgroup *g;
-	int fd = kchan_args(&m, sizeof(m), sizeof(m), cmd, arg);
+	int fd = kchan_args(&m, sizeof(m), KCHAN_GROUP_MAKE_V1, cmd, arg);
 
 	if (fd)
 		return fd;
@@ -91,17 +91,21 @@ int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg)
 	return fd;
 }
 
-static int do_watch(struct kgroup *g)
+/* It has no argument, and no other number says so. */
+static int do_watch(struct kgroup *g, unsigned int cmd, unsigned long arg)
 {
-	struct file *file = open_file(g, false);
+	struct file *file;
 
+	if (_IOC_SIZE(cmd) || arg)
+		return -EINVAL;
+	file = open_file(g, false);
 	return IS_ERR(file) ? PTR_ERR(file) : install(file);
 }
 
 static int get_wait(struct kchan_group_wait *a, struct kgroup **under, unsigned int cmd,
 		    unsigned long arg)
 {
-	int err = kchan_args(a, sizeof(*a), sizeof(*a), cmd, arg);
+	int err = kchan_args(a, sizeof(*a), KCHAN_GROUP_WAIT_V1, cmd, arg);
 
 	if (err)
 		return err;
@@ -180,7 +184,7 @@ static int do_wait(struct kgroup *g, unsigned int cmd, unsigned long arg)
 static int get_end(struct kchan_group_end *e, char *why, u32 flags, unsigned int cmd,
 		   unsigned long arg)
 {
-	int err = kchan_args(e, sizeof(*e), sizeof(*e), cmd, arg);
+	int err = kchan_args(e, sizeof(*e), KCHAN_GROUP_END_V1, cmd, arg);
 
 	if (err)
 		return err;
@@ -210,7 +214,7 @@ static int do_end(struct kgroup *g, bool leave, unsigned int cmd, unsigned long 
 static long do_value(struct kgroup *g, bool set, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_value v;
-	int err = kchan_args(&v, sizeof(v), sizeof(v), cmd, arg);
+	int err = kchan_args(&v, sizeof(v), KCHAN_VALUE_V1, cmd, arg);
 
 	if (err)
 		return err;
@@ -229,37 +233,35 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, 
 {
 	struct kgroup *g = file->private_data;
 
-	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
-		return -ENOTTY;
-	switch (_IOC_NR(cmd)) {	/* what a watch can do too */
-	case _IOC_NR(KCHAN_IOC_GROUP):
+	switch (KCHAN_BARE(cmd)) {	/* what a watch can do too */
+	case KCHAN_BARE(KCHAN_IOC_GROUP):
 		return kgroup_make_fd(g, cmd, arg);
-	case _IOC_NR(KCHAN_IOC_WAIT):
+	case KCHAN_BARE(KCHAN_IOC_WAIT):
 		return do_wait(g, cmd, arg);
-	case _IOC_NR(KCHAN_IOC_GROUP_INFO):
+	case KCHAN_BARE(KCHAN_IOC_GROUP_INFO):
 		return do_info(g, cmd, arg);
-	case _IOC_NR(KCHAN_IOC_VALUE_GET):
+	case KCHAN_BARE(KCHAN_IOC_VALUE_GET):
 		return do_value(g, false, cmd, arg);
-	case _IOC_NR(KCHAN_IOC_SELECT):
+	case KCHAN_BARE(KCHAN_IOC_SELECT):
 		return kchan_select(cmd, arg, false, compat);
-	case _IOC_NR(KCHAN_IOC_ARM):
+	case KCHAN_BARE(KCHAN_IOC_ARM):
 		return kchan_arm(cmd, arg, compat);
-	case _IOC_NR(KCHAN_IOC_FEATURES):
+	case KCHAN_BARE(KCHAN_IOC_FEATURES):
 		return kchan_features(cmd, arg);
 	}
-	switch (_IOC_NR(cmd)) {
-	case _IOC_NR(KCHAN_IOC_WATCH):
-		return is_owner(file) ? do_watch(g) : -EBADF;
-	case _IOC_NR(KCHAN_IOC_JOIN):
+	switch (KCHAN_BARE(cmd)) {
+	case KCHAN_BARE(KCHAN_IOC_WATCH):
+		return is_owner(file) ? do_watch(g, cmd, arg) : -EBADF;
+	case KCHAN_BARE(KCHAN_IOC_JOIN):
 		return is_owner(file) ? do_join(g, cmd, arg) : -EBADF;
-	case _IOC_NR(KCHAN_IOC_LEAVE):
+	case KCHAN_BARE(KCHAN_IOC_LEAVE):
 		return is_owner(file) ? do_end(g, true, cmd, arg) : -EBADF;
-	case _IOC_NR(KCHAN_IOC_CANCEL):
+	case KCHAN_BARE(KCHAN_IOC_CANCEL):
 		return is_owner(file) ? do_end(g, false, cmd, arg) : -EBADF;
-	case _IOC_NR(KCHAN_IOC_VALUE_SET):
+	case KCHAN_BARE(KCHAN_IOC_VALUE_SET):
 		return is_owner(file) ? do_value(g, true, cmd, arg) : -EBADF;
 	default:
-		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
+		return kchan_unanswered(cmd);
 	}
 }
 

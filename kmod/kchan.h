@@ -82,14 +82,25 @@
 /* In a receive's room: read(2), which can't take an empty message. */
 #define KCHAN_NO_EMPTY	(1UL << (BITS_PER_LONG - 1))
 
+/* A request as it is told from others: without the size of its caller's structure. */
+#define KCHAN_BARE(cmd)	((unsigned int)(cmd) & ~IOCSIZE_MASK)
+
 /* The sizes structures had when they were first published. */
+#define KCHAN_MAKE_V1		32
 #define KCHAN_XFER_V1		32
 #define KCHAN_SELECT_V1		32
 #define KCHAN_ARM_V1		24
 #define KCHAN_BATCH_V1		40
+#define KCHAN_URING_V1		16
+#define KCHAN_SHUT_V1		8
 #define KCHAN_INFO_V1		112
-#define KCHAN_FEATURES_V1	48
+#define KCHAN_GROUP_MAKE_V1	16
+#define KCHAN_GROUP_WAIT_V1	24
+#define KCHAN_GROUP_END_V1	16
 #define KCHAN_GROUP_INFO_V1	200
+#define KCHAN_VALUE_V1		24
+#define KCHAN_OUT_V1		16
+#define KCHAN_FEATURES_V1	48
 
 /* What try_send and try_recv answer beside a result; no errno is this low. */
 #define KCHAN_WAIT	(-0x10000)	/* would wait */
@@ -289,7 +300,7 @@ int kchan_answer(const void *v, size_t known, size_t oldest, unsigned int cmd,
 		 unsigned long arg);
 int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned long arg);
 int kchan_features(unsigned int cmd, unsigned long arg);
-bool kchan_knows(unsigned int cmd);
+int kchan_unanswered(unsigned int cmd);
 
 /* quota.c */
 struct kchan_user *kchan_user_get(void);
@@ -431,7 +442,7 @@ void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info);
 /* file.c */
 extern const struct file_operations kchan_rx_fops, kchan_tx_fops;
 int kchan_make_fds(struct kchan_make *m, struct kchan_make __user *um);
-int kchan_handle_fd(void);
+int kchan_handle_fd(s32 __user *where);
 int kchan_kind(int fd);
 struct file *kchan_lock_fd(int fd);
 void kchan_unlock_fd(void);

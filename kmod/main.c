@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /dev/kchan, module parameters, argument structures. */
+#include <linux/compat.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
@@ -87,7 +88,7 @@ int kchan_answer(const void *v, size_t known, size_t oldest, unsigned int cmd,
 {
 	struct kchan_out out;
 	size_t n;
-	int err = kchan_args(&out, sizeof(out), sizeof(out), cmd, arg);
+	int err = kchan_args(&out, sizeof(out), KCHAN_OUT_V1, cmd, arg);
 
 	if (err)
 		return err;
@@ -119,7 +120,7 @@ int kchan_features(unsigned int cmd, unsigned long arg)
 static long make(unsigned int cmd, unsigned long arg)
 {
 	struct kchan_make m;
-	int err = kchan_args(&m, sizeof(m), sizeof(m), cmd, arg);
+	int err = kchan_args(&m, sizeof(m), KCHAN_MAKE_V1, cmd, arg);
 
 	if (err)
 		return err;
@@ -128,35 +129,69 @@ static long make(unsigned int cmd, unsigned long arg)
 	return kchan_make_fds(&m, (struct kchan_make __user *)arg);
 }
 
-/* Is @cmd one of ours, though not for the descriptor it came on? */
-bool kchan_knows(unsigned int cmd)
+/*
+ * The error of a request that the descriptor it came on does not answer: is it one of
+ * ours, direction included?
+ */
+int kchan_unanswered(unsigned int cmd)
 {
-	unsigned int nr = _IOC_NR(cmd);
+	switch (KCHAN_BARE(cmd)) {
+	case KCHAN_BARE(KCHAN_IOC_FEATURES):
+	case KCHAN_BARE(KCHAN_IOC_MAKE):
+	case KCHAN_BARE(KCHAN_IOC_KIND):
+	case KCHAN_BARE(KCHAN_IOC_SEND):
+	case KCHAN_BARE(KCHAN_IOC_RECV):
+	case KCHAN_BARE(KCHAN_IOC_SELECT):
+	case KCHAN_BARE(KCHAN_IOC_SHUT):
+	case KCHAN_BARE(KCHAN_IOC_INFO):
+	case KCHAN_BARE(KCHAN_IOC_GROUP):
+	case KCHAN_BARE(KCHAN_IOC_WATCH):
+	case KCHAN_BARE(KCHAN_IOC_JOIN):
+	case KCHAN_BARE(KCHAN_IOC_LEAVE):
+	case KCHAN_BARE(KCHAN_IOC_CANCEL):
+	case KCHAN_BARE(KCHAN_IOC_WAIT):
+	case KCHAN_BARE(KCHAN_IOC_GROUP_INFO):
+	case KCHAN_BARE(KCHAN_IOC_VALUE_SET):
+	case KCHAN_BARE(KCHAN_IOC_VALUE_GET):
+	case KCHAN_BARE(KCHAN_IOC_SENDM):
+	case KCHAN_BARE(KCHAN_IOC_RECVM):
+	case KCHAN_BARE(KCHAN_IOC_ARM):
+	case KCHAN_BARE(KCHAN_IOC_FIRED):
+	case KCHAN_BARE(KCHAN_IOC_SEND_WAIT(0)):
+	case KCHAN_BARE(KCHAN_IOC_SEND_NOW(0)):
+	case KCHAN_BARE(KCHAN_IOC_RECV_WAIT(0)):
+	case KCHAN_BARE(KCHAN_IOC_RECV_NOW(0)):
+		return -EBADF;
+	default:
+		return -ENOTTY;
+	}
+}
 
-	return _IOC_TYPE(cmd) == KCHAN_MAGIC &&
-	       (nr <= _IOC_NR(KCHAN_IOC_FIRED) ||
-		(nr >= _IOC_NR(KCHAN_IOC_SEND_WAIT(0)) && nr <= _IOC_NR(KCHAN_IOC_RECV_NOW(0))));
+/* No bit of the descriptor's number is ignored, and the request has no structure. */
+static int kind(unsigned int cmd, unsigned long fd)
+{
+	if (_IOC_SIZE(cmd))
+		return -EINVAL;
+	return fd > INT_MAX ? -EBADF : kchan_kind(fd);
 }
 
 static long dev_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 {
-	if (_IOC_TYPE(cmd) != KCHAN_MAGIC)
-		return -ENOTTY;
-	switch (_IOC_NR(cmd)) {
-	case _IOC_NR(KCHAN_IOC_FEATURES):
+	switch (KCHAN_BARE(cmd)) {
+	case KCHAN_BARE(KCHAN_IOC_FEATURES):
 		return kchan_features(cmd, arg);
-	case _IOC_NR(KCHAN_IOC_MAKE):
+	case KCHAN_BARE(KCHAN_IOC_MAKE):
 		return make(cmd, arg);
-	case _IOC_NR(KCHAN_IOC_KIND):
-		return kchan_kind((int)arg);
-	case _IOC_NR(KCHAN_IOC_SELECT):
+	case KCHAN_BARE(KCHAN_IOC_KIND):
+		return kind(cmd, arg);
+	case KCHAN_BARE(KCHAN_IOC_SELECT):
 		return kchan_select(cmd, arg, true, compat);
-	case _IOC_NR(KCHAN_IOC_ARM):
+	case KCHAN_BARE(KCHAN_IOC_ARM):
 		return kchan_arm(cmd, arg, compat);
-	case _IOC_NR(KCHAN_IOC_GROUP):
+	case KCHAN_BARE(KCHAN_IOC_GROUP):
 		return kgroup_make_fd(NULL, cmd, arg);
 	default:
-		return kchan_knows(cmd) ? -EBADF : -ENOTTY;
+		return kchan_unanswered(cmd);
 	}
 }
 
@@ -168,7 +203,7 @@ static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 #ifdef CONFIG_COMPAT
 static long dev_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	return dev_ioctl_any(cmd, arg, true);
+	return dev_ioctl_any(cmd, (unsigned long)compat_ptr(arg), true);
 }
 #endif
 

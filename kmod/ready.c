@@ -81,6 +81,14 @@ static bool prefer(struct choice *best, bool prio)
 	return k == 1 || (!prio && ((u64)get_random_u32() * k) >> 32 == 0);
 }
 
+/* Neither a send nor a receive, or with events, which those have not: one look at both. */
+static __always_inline bool odd(const struct kchan_case *k)
+{
+	u64 both = (u64)k->events << 32 | (u32)k->op;
+
+	return both != KCHAN_RECV && both != KCHAN_SEND;
+}
+
 /* False: some case is not for the short way. */
 static bool look(struct choice *best, const struct kchan_case *k, unsigned int first,
 		 unsigned int n, bool prio)
@@ -93,10 +101,10 @@ static bool look(struct choice *best, const struct kchan_case *k, unsigned int f
 	spin_lock(&files->file_lock);
 	t = files_fdtable(files);
 	for (; k < end; k++) {
-		if (unlikely(k->op != KCHAN_RECV && k->op != KCHAN_SEND))
-			break;
 		if (k->fd == -1)
 			continue;
+		if (unlikely(odd(k)))
+			break;
 		c = channel_of(t, k);
 		if (!c)
 			break;

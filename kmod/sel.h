@@ -82,7 +82,7 @@ void sel_dequeue(struct sel *s);
 int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late);
 int sel_deliver(struct sel *s, struct kchan_mem *dst);
 int sel_finish(struct sel *s);
-long kchan_select_args(struct kchan_select *a, struct kgroup *under, bool on_handle,
+long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user *handle,
 		       bool no_poll, bool compat);
 
 static inline u32 sel_peer_tag(struct sel *s)

@@ -347,7 +347,7 @@ int sel_finish(struct sel *s)
 	return i;
 }
 
-static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool on_handle)
+static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, s32 __user *handle)
 {
 	int r = sel_load(s), late;
 
@@ -360,12 +360,13 @@ static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool
 	if (r) {
 		if (late && r == KCHAN_WAIT)
 			return kgroup_error_or(under, late);
-		if (!late && !on_handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
-			r = kchan_handle_fd();
-			if (r >= 0) {
-				a->handle = r;
+		if (!late && handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
+			r = kchan_handle_fd(handle);
+			if (!r)
 				return KCHAN_USE_HANDLE;
-			}	/* none left: the one it was issued on must do */
+			if (r == -EFAULT)
+				return r;
+			/* none left: the one it was issued on must do */
 		}
 		r = sel_wait(s, under, a->deadline, late);
 	}
@@ -374,8 +375,8 @@ static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, bool
 	return r ?: sel_finish(s);
 }
 
-/* @on_handle: the descriptor the call is issued on may stay open. */
-long kchan_select_args(struct kchan_select *a, struct kgroup *under, bool on_handle,
+/* @handle: where a handle's number goes; NULL: the descriptor issued on may stay open. */
+long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user *handle,
 		       bool no_poll, bool compat)
 {
 	struct sel *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
@@ -384,7 +385,7 @@ long kchan_select_args(struct kchan_select *a, struct kgroup *under, bool on_han
 	if (s && sel_init(s, u64_to_user_ptr(a->cases), a->n, a->flags & KCHAN_PRIO, a->tag,
 			  compat)) {
 		s->no_poll = no_poll;
-		r = run(s, a, under, on_handle);
+		r = run(s, a, under, handle);
 		if (r >= 0 && r < a->n)
 			a->peer_tag = sel_peer_tag(s);
 		sel_destroy(s);
@@ -410,9 +411,7 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 		return PTR_ERR(under);
 	r = compat || a.tag || BITS_PER_LONG == 32 ? KCHAN_WAIT : kchan_select_ready(&a, under);
 	if (r == KCHAN_WAIT)
-		r = kchan_select_args(&a, under, on_handle, false, compat);
-	if (r == KCHAN_USE_HANDLE && put_user(a.handle, &ua->handle))
-		r = -EFAULT;	/* the descriptor stays: it holds nothing */
+		r = kchan_select_args(&a, under, on_handle ? NULL : &ua->handle, false, compat);
 	if (a.tag && r >= 0 && r < a.n)
 		put_user(a.peer_tag, &ua->peer_tag);
 	if (under)

@@ -124,7 +124,7 @@ static long run(struct issue *is, s64 deadline)
 	if (is->nr != _IOC_NR(KCHAN_IOC_SELECT))
 		return transfer(is, deadline);
 	is->sel.deadline = deadline;
-	return kchan_select_args(&is->sel, is->under, true, true, kchan_uring_compat(is->flags));
+	return kchan_select_args(&is->sel, is->under, NULL, true, kchan_uring_compat(is->flags));
 }
 
 #if KCHAN_URING_PARK
@@ -390,23 +390,29 @@ static bool cancelled(struct io_uring_cmd *cmd, unsigned int issue_flags)
 
 #endif
 
-/* Can this command be issued on this file? */
+/* Can this command be issued on this file? Its number is that of the ioctl, all of it. */
 static int check_file(struct issue *is)
 {
 	int side = kchan_side_of(is->cmd->file);
+	unsigned int cmd_op = is->cmd->cmd_op, oldest = KCHAN_XFER_V1;
 
-	if (_IOC_TYPE(is->cmd->cmd_op) != KCHAN_MAGIC)
-		return -ENOTTY;
-	switch (is->nr) {
-	case _IOC_NR(KCHAN_IOC_SEND):
-		return side == KCHAN_SIDE_TX ? 0 : -EBADF;
-	case _IOC_NR(KCHAN_IOC_RECV):
-		return side == KCHAN_SIDE_RX ? 0 : -EBADF;
-	case _IOC_NR(KCHAN_IOC_SELECT):
-		return 0;
+	BUILD_BUG_ON(sizeof(is->u) != KCHAN_URING_V1);	/* an entry has no more room */
+	switch (KCHAN_BARE(cmd_op)) {
+	case KCHAN_BARE(KCHAN_IOC_SEND):
+		if (side != KCHAN_SIDE_TX)
+			return -EBADF;
+		break;
+	case KCHAN_BARE(KCHAN_IOC_RECV):
+		if (side != KCHAN_SIDE_RX)
+			return -EBADF;
+		break;
+	case KCHAN_BARE(KCHAN_IOC_SELECT):
+		oldest = KCHAN_SELECT_V1;
+		break;
 	default:
 		return -ENOTTY;
 	}
+	return _IOC_SIZE(cmd_op) < oldest || !kchan_uring_flags_known(is->cmd) ? -EINVAL : 0;
 }
 
 int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)

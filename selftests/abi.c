@@ -158,7 +158,7 @@ FIXTURE_TEARDOWN(abi)
 
 /* On which kinds a number means something. */
 static const struct { unsigned nr, kinds; } known[] = {
-	{ 0, -1u }, { 1, 1 << DEV }, { 2, 1 << DEV }, { 3, 1 << TX }, { 4, 1 << RX }, { 5, ~(1u << ARMED) },
+	{ 0, -1u }, { 1, 1 << DEV }, { 2, 1 << DEV }, { 3, 1 << TX }, { 4, 1 << RX }, { 5, -1u },
 	{ 6, 1 << RX | 1 << TX }, { 7, 1 << RX | 1 << TX },
 	{ 8, 1 << DEV | 1 << GROUP | 1 << MEMBER | 1 << WATCH },
 	{ 9, 1 << GROUP | 1 << MEMBER }, { 10, 1 << GROUP | 1 << MEMBER },
@@ -245,6 +245,53 @@ TEST_F(abi, unknown_numbers_of_any_type_are_ENOTTY)
 	EXPECT_EQ(0, memcmp(&self->before, &after, sizeof(after)));
 }
 
+/* The direction is part of the number, on every kind and whatever the size. */
+TEST_F(abi, a_known_number_with_another_direction_is_ENOTTY)
+{
+	char arg[16384] = {};
+
+	for (unsigned i = 0; i < NKNOWN; i++)
+		for (unsigned dir = 0; dir < 4; dir++) {
+			unsigned sizes[] = { 0, _IOC_SIZE(requests[i]), 64, 16383 };
+
+			if (dir == _IOC_DIR(requests[i]))
+				continue;
+			for (int k = 0; k < KINDS; k++)
+				for (int s = 0; s < 4; s++)
+					REFUSED("direction", dir, -ENOTTY, self->fd[k],
+						_IOC(dir, KCHAN_MAGIC, known[i].nr, sizes[s]), arg);
+		}
+}
+
+/* A call without a structure has neither size nor argument, but for a descriptor. */
+TEST_F(abi, calls_without_a_structure_take_none)
+{
+	static const unsigned sizes[] = { 1, 4, 8, 64, 16383 };
+	char arg[16384] = {};
+
+	for (int i = 0; i < 5; i++) {
+		for (int k = GROUP; k <= MEMBER; k++) {
+			REFUSED("size", sizes[i], -EINVAL, self->fd[k],
+				_IOC(_IOC_NONE, KCHAN_MAGIC, 9, sizes[i]), arg);
+			REFUSED("size", sizes[i], -EINVAL, self->fd[k],
+				_IOC(_IOC_NONE, KCHAN_MAGIC, 9, sizes[i]), NULL);
+		}
+		REFUSED("size", sizes[i], -EINVAL, self->fd[DEV],
+			_IOC(_IOC_NONE, KCHAN_MAGIC, 2, sizes[i]), (void *)(long)self->fd[RX]);
+	}
+	for (int bit = 0; bit < 8 * (int)sizeof(long); bit++) {
+		for (int k = GROUP; k <= MEMBER; k++)
+			REFUSED("argument", bit, -EINVAL, self->fd[k], KCHAN_IOC_WATCH,
+				(void *)(1UL << bit));
+		if (bit > 9)	/* what is no descriptor's number, whatever its low bits are */
+			REFUSED("argument", bit, -EBADF, self->fd[DEV], KCHAN_IOC_KIND,
+				(void *)(1UL << bit | self->fd[RX]));
+	}
+	EXPECT_EQ(KCHAN_RX, try(self->fd[DEV], KCHAN_IOC_KIND, (void *)(long)self->fd[RX]));
+	REFUSED("argument", -1, -EBADF, self->fd[DEV], KCHAN_IOC_KIND, (void *)-1L);
+	REFUSED("right", 0, -EBADF, self->fd[WATCH], KCHAN_IOC_WATCH, NULL);
+}
+
 /*
  * A call with a right argument that moves nothing: its answer says that it got
  * past all checks of its fields.
@@ -295,8 +342,8 @@ static int fill_calls(FIXTURE_DATA(abi) *self, struct call *c)
 	*c = (struct call){ "FIRED", KCHAN_IOC_FIRED, 24, -EAGAIN, self->fd[ARMED],
 		AT(kchan_arm, flags), 0, { AT(kchan_arm, reserved) }, {} };
 	ARG(c, struct kchan_arm, { .cases = (uintptr_t)case_of, .n = 1 });
-	for (int k = 0; k < ARMED; k++) {
-		if (k != HANDLE) {
+	for (int k = 0; k < KINDS; k++) {
+		if (k < HANDLE) {
 			c++;
 			*c = (struct call){ "ARM", KCHAN_IOC_ARM, 24, -EBADF, self->fd[k],
 				AT(kchan_arm, flags), KCHAN_PRIO, { AT(kchan_arm, reserved) }, {} };

@@ -68,7 +68,7 @@ TEST(ready_case_is_done_and_the_other_untouched)
 	ASSERT_EQ(0, chan_make(b, 4, 0, 0));
 	k[0] = recv_case(b[0], &canary, 4);
 	k[0].msg.res = 1234;
-	k[0].events = 5;
+	k[0].revents = 5;
 	was = k[0];
 	k[1] = send_case(a[1], &v, 4);
 	EXPECT_EQ(1, chan_select(k, 2, 0, -1, CHAN_NOW));

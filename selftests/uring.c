@@ -297,6 +297,21 @@ TEST_F(uring, bad_commands_are_refused)
 	EXPECT_CMD(-EINVAL, chan_prep_command_, self->e[0], KCHAN_IOC_RECV, &self->x[0], 1 << 20);
 	EXPECT_CMD(-ENOTTY, chan_prep_command_, self->e[0], KCHAN_IOC_SHUT, &self->x[0], 8);
 	EXPECT_CMD(-ENOTTY, chan_prep_command_, self->e[0], 1234, &self->x[0], 8);
+	/* the number as a whole: its direction, and the size of a structure that there was once */
+	EXPECT_CMD(-ENOTTY, chan_prep_command_, self->e[0], KCHAN_IOC_RECV & ~(3U << _IOC_DIRSHIFT),
+		   &self->x[0], sizeof(struct kchan_xfer));
+	EXPECT_CMD(-ENOTTY, chan_prep_command_, self->e[0],
+		   _IOC(_IOC_READ, KCHAN_MAGIC, 5, sizeof(s)), &s, sizeof(s));
+	EXPECT_CMD(-EINVAL, chan_prep_command_, self->e[0], _IOWR(KCHAN_MAGIC, 4, char[31]),
+		   &self->x[0], sizeof(struct kchan_xfer));
+	EXPECT_CMD(-EINVAL, chan_prep_command_, self->e[0], _IOWR(KCHAN_MAGIC, 5, char[31]),
+		   &s, sizeof(s));
+	EXPECT_CMD(-EBADF, chan_prep_command_, self->e[0], KCHAN_IOC_SEND, &self->x[0],
+		   sizeof(struct kchan_xfer));
+	c = recv_case(self->e[0], self->buf, 64);
+	c.events = 1;
+	EXPECT_CMD(-EINVAL, chan_prep_select, self->e[0], &s, &c, 1, 0, -1, CHAN_NOW);
+	EXPECT_CMD(-EINVAL, chan_prep_select, self->e[0], &s, &c, 1, 0, -1, CHAN_FOREVER);
 #undef fix
 #define fix(q) memset((char *)q + 60, 1, 4)
 	EXPECT_CMD(-EINVAL, chan_prep_recv, self->e[0], &self->x[0], self->buf, 64, -1, CHAN_NOW);

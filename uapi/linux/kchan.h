@@ -5,8 +5,12 @@
  * Every call is an ioctl. The size encoded in the ioctl number is the size of
  * the caller's structure: a newer kernel takes an older caller's shorter
  * structure (missing fields are 0), an older kernel takes a newer caller's
- * longer one if what it does not know is 0 (else EINVAL). Unknown flags and
- * non-zero reserved fields are EINVAL. A call that fails has changed nothing.
+ * longer one if what it does not know is 0 (else EINVAL). One shorter than the
+ * first that was published is EINVAL, as is any size where there is no structure.
+ * Unknown flags and non-zero reserved fields are EINVAL. The direction is part of
+ * the number: with another one it is not a call of this interface (ENOTTY). A call
+ * that the kind of descriptor does not answer is EBADF, whatever its size. A call
+ * that fails has changed nothing.
  *
  * Addresses are passed as __u64, so 32-bit programs use the same structures;
  * the exceptions, arrays of struct kchan_case and of struct kchan_msg, are
@@ -125,14 +129,14 @@ struct kchan_msg {
 };
 
 struct kchan_case {
-	__s32 fd;		/* -1: the case is out */
+	__s32 fd;		/* -1: the case is out, and the rest is not looked at */
 	__s32 op;		/* KCHAN_SEND, KCHAN_RECV, KCHAN_POLL */
-	__u32 events, revents;	/* KCHAN_POLL: asked for; out: seen */
+	__u32 events, revents;	/* KCHAN_POLL: poll(2)'s, else 0; out: seen */
 	struct kchan_msg msg;
 };
 
 /*
- * KCHAN_IOC_SELECT on /dev/kchan, an end, a group or a watch: do exactly one case.
+ * KCHAN_IOC_SELECT on any kchan descriptor or /dev/kchan: do exactly one case.
  * Returns its index.
  * @cases, @n: struct kchan_case[n], at most KCHAN_MAX_CASES
  * @flags:     KCHAN_PRIO; KCHAN_MAY_HANDLE
@@ -156,13 +160,13 @@ struct kchan_select {
 	__u32 peer_tag;
 };
 
-#define KCHAN_USE_HANDLE	KCHAN_MAX_CASES
+#define KCHAN_USE_HANDLE	(1 << 30)	/* no index is as large */
 
 /*
  * KCHAN_IOC_ARM on /dev/kchan, an end, a group or a watch: park a select that
  * nobody sleeps for.
  * Returns a descriptor, close-on-exec, that is readable when a case is done, and
- * answers KCHAN_IOC_FIRED and KCHAN_IOC_FEATURES alone.
+ * answers KCHAN_IOC_FIRED, KCHAN_IOC_SELECT and KCHAN_IOC_FEATURES alone.
  * KCHAN_IOC_FIRED on that descriptor: returns the index of the case, once, and
  * stores what it received. EAGAIN: none is done; EALREADY: it was fetched.
  * @cases, @n: KCHAN_SEND and KCHAN_RECV. KCHAN_IOC_FIRED: of the same number,
@@ -201,12 +205,12 @@ struct kchan_batch {
 
 /*
  * Commands of io_uring (IORING_OP_URING_CMD), on /dev/kchan, an end, a group or a
- * watch: cmd_op is KCHAN_IOC_SEND, KCHAN_IOC_RECV or KCHAN_IOC_SELECT, and the
- * command area holds struct kchan_uring. The structure it points to is that of the
- * ioctl, with no tag; it and all it names must stay until the command has
- * completed. The result is that of the ioctl. A select's cases are KCHAN_SEND and
- * KCHAN_RECV. With IORING_URING_CMD_FIXED a send or receive uses a registered
- * buffer.
+ * watch: cmd_op is KCHAN_IOC_SEND, KCHAN_IOC_RECV or KCHAN_IOC_SELECT, looked at as
+ * the number of an ioctl is, and the command area holds struct kchan_uring. The
+ * structure it points to is that of the ioctl, with no tag; it and all it names must
+ * stay until the command has completed. The result is that of the ioctl. A select's
+ * cases are KCHAN_SEND and KCHAN_RECV. With IORING_URING_CMD_FIXED a send or receive
+ * uses a registered buffer.
  */
 struct kchan_uring {
 	__u64 addr;
@@ -256,7 +260,7 @@ struct kchan_group_make {
 };
 
 /*
- * KCHAN_IOC_WATCH, on a group: returns a watch of it. No argument.
+ * KCHAN_IOC_WATCH, on a group: returns a watch of it. No argument: it is 0.
  *
  * KCHAN_IOC_JOIN, on a group: returns a member's owner descriptor. Waits while
  * the group has as many members as its limit; an ended group gives its error.
