@@ -85,6 +85,13 @@ static __poll_t armed_poll(struct file *file, poll_table *pt)
 	return kchan_armed_poll(file->private_data, file, pt);
 }
 
+static int armed_fasync(int fd, struct file *file, int on)
+{
+	struct kchan_armed *a = file->private_data;
+
+	return kchan_fasync(fd, file, on, &a->poll);
+}
+
 /* Take all cases back; what was received and not fetched goes back to the head. */
 static int armed_release(struct inode *inode, struct file *file)
 {
@@ -201,6 +208,7 @@ const struct file_operations kchan_armed_fops = {
 	.owner = THIS_MODULE,
 	.release = armed_release,
 	.poll = armed_poll,
+	.fasync = armed_fasync,
 	.unlocked_ioctl = armed_ioctl,
 #ifdef CONFIG_COMPAT
 	.compat_ioctl = armed_compat_ioctl,

@@ -699,6 +699,29 @@ static u64 count_cases(struct kchan *c, struct kchan_queue *q, struct kchan_wake
 }
 
 /* @own: the side whose file the asking call holds, or -1. */
+/* The bytes that a receive would get now; 0: none. */
+u32 kchan_next_len(struct kchan *c)
+{
+	struct kchan_node *n;
+	unsigned int steps;
+	u32 nfds, len;
+
+	do {
+		n = NULL;
+		len = 0;
+		steps = KCHAN_STEPS;
+		spin_lock(&c->lock);
+		if (c->len)
+			len = head_len(c, &nfds);
+		else if (!c->shut)
+			n = kchan_first(&c->sendq, NULL, &steps);
+		if (n)
+			len = n->out->len;
+		spin_unlock(&c->lock);
+	} while (unlikely(!n && !steps));
+	return len;
+}
+
 void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info)
 {
 	struct kchan_wake wk kchan_uninitialized;

@@ -6,6 +6,7 @@
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
+#include <asm/ioctls.h>
 
 #include "group.h"
 
@@ -206,6 +207,8 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bo
 	case KCHAN_BARE(KCHAN_IOC_FEATURES):
 		return kchan_features(cmd, arg);
 	default:	/* the short calls of this side are done before */
+		if (cmd == FIONREAD && side == KCHAN_SIDE_RX)	/* as a datagram socket's */
+			return put_user((int)kchan_next_len(c), (int __user *)arg);
 		return kchan_unanswered(cmd);
 	}
 }
@@ -348,6 +351,14 @@ static __poll_t end_poll(struct file *file, poll_table *pt)
 	return kchan_poll(file->private_data, kchan_side_of(file), NULL, file, pt);
 }
 
+static int end_fasync(int fd, struct file *file, int on)
+{
+	struct kchan *c = file->private_data;
+
+	return kchan_fasync(fd, file, on,
+			    kchan_side_of(file) == KCHAN_SIDE_RX ? &c->rx_poll : &c->tx_poll);
+}
+
 static int kchan_release(struct inode *inode, struct file *file)
 {
 	struct kchan *c = file->private_data;
@@ -384,6 +395,7 @@ const struct file_operations kchan_rx_fops = {
 	.release = kchan_release,
 	.read_iter = kchan_read_iter,
 	.poll = end_poll,
+	.fasync = end_fasync,
 	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = rx_ioctl,
 #ifdef CONFIG_COMPAT
@@ -397,6 +409,7 @@ const struct file_operations kchan_tx_fops = {
 	.release = kchan_release,
 	.write_iter = kchan_write_iter,
 	.poll = end_poll,
+	.fasync = end_fasync,
 	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = tx_ioctl,
 #ifdef CONFIG_COMPAT

@@ -296,6 +296,13 @@ static __poll_t group_poll(struct file *file, poll_table *pt)
 	return kgroup_poll(file->private_data, file, pt);
 }
 
+static int group_fasync(int fd, struct file *file, int on)
+{
+	struct kgroup *g = file->private_data;
+
+	return kchan_fasync(fd, file, on, &g->poll);
+}
+
 static int owner_release(struct inode *inode, struct file *file)
 {
 	struct kgroup *g = file->private_data;
@@ -340,6 +347,7 @@ const struct file_operations kgroup_fops = {
 	.owner = THIS_MODULE,
 	.release = owner_release,
 	.poll = group_poll,
+	.fasync = group_fasync,
 	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = kgroup_ioctl,
 #ifdef CONFIG_COMPAT
@@ -352,6 +360,7 @@ const struct file_operations kgroup_watch_fops = {
 	.owner = THIS_MODULE,
 	.release = watch_release,
 	.poll = group_poll,
+	.fasync = group_fasync,
 	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = kgroup_ioctl,
 #ifdef CONFIG_COMPAT

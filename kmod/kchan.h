@@ -437,6 +437,7 @@ long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 dead
 long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline);
 int kchan_shut(struct kchan *c, int side, int err);
 void kchan_end(struct kchan *c, int side);
+u32 kchan_next_len(struct kchan *c);
 void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info);
 
 /* file.c */
@@ -451,6 +452,9 @@ struct kchan *kchan_from_fd(int fd, int side);
 bool kchan_is_ours(struct file *file);
 __poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,
 		    poll_table *pt);
+
+/* async.c */
+int kchan_fasync(int fd, struct file *file, int on, wait_queue_head_t *wq);
 
 /* group.c: what the calls on channels need of groups */
 struct kgroup *kgroup_get(struct kgroup *g);
