@@ -2,7 +2,9 @@
 /* Channels. Each call is a few lines over one ioctl; nothing is kept between calls. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <time.h>
+#include <linux/magic.h>
 
 #include "call.h"
 #include "race.h"
@@ -157,7 +159,24 @@ API int chan_recvm(int rx, struct chan_msg *msgs, unsigned n, int under, int64_t
 	return batch(rx, KCHAN_IOC_RECVM, msgs, n, under, deadline);
 }
 
-/* A descriptor to issue a select on: a channel case's, the group's, or the device. */
+/*
+ * Is it one of kchan's? A driver is not asked about what it does not know: kchan's files
+ * are anonymous inodes, and only those are sent an ioctl.
+ */
+static int is_ours(int fd)
+{
+	struct kchan_features f;
+	struct kchan_out out = { .addr = (uintptr_t)&f, .size = sizeof(f) };
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type == ANON_INODE_FS_MAGIC &&
+	       !ioctl(fd, KCHAN_IOC_FEATURES, &out);
+}
+
+/*
+ * A descriptor to issue a select on: a channel case's, the group's, or the device; where
+ * that can't be opened, one that is polled.
+ */
 static int select_fd(const struct chan_case *cases, unsigned n, int under, int *opened)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -165,7 +184,11 @@ static int select_fd(const struct chan_case *cases, unsigned n, int under, int *
 			return cases[i].fd;
 	if (under >= 0)
 		return under;
-	return *opened = open_device();
+	*opened = open_device();
+	for (unsigned i = 0; *opened < 0 && i < n; i++)
+		if (cases[i].fd >= 0 && is_ours(cases[i].fd))
+			return cases[i].fd;
+	return *opened < 0 ? fail(-*opened) : *opened;
 }
 
 /* What a select may send is read now, and any peer may see what was done before. */
