@@ -7,9 +7,11 @@
 
 #include "group.h"
 
-static struct kgroup_value *find(struct kgroup_value *v, const char *key, u32 key_len)
+/* In those set before @end was, @v the last of them. */
+static struct kgroup_value *find(struct kgroup_value *v, const struct kgroup_value *end,
+				 const char *key, u32 key_len)
 {
-	for (; v; v = v->next)
+	for (; v != end; v = v->next)
 		if (v->key_len == key_len && !memcmp(v->data, key, key_len))
 			return v;
 	return NULL;
@@ -36,7 +38,46 @@ void kgroup_free_values(struct kgroup *g)
 
 		g->values = v->next;
 		value_free(g, v);
+		cond_resched();
 	}
+}
+
+/*
+ * The keys are compared without the lock, as there may be many; under it, only whether
+ * there are others by now. Values are put in front and stay, so the same head means
+ * that nothing was put there:
+ *
+ *   one that sets K			another that sets K
+ *   head is A: no K in A...
+ *					head is A: no K in A...
+ *					lock, head is A: put its K in front, unlock
+ *   lock, head is K: unlock
+ *   no K from K down to A? there is: EEXIST
+ */
+static int insert(struct kgroup *g, struct kgroup_value *v)
+{
+	struct kgroup_value *head, *seen = NULL;
+	int err = 0;
+
+	for (;;) {
+		head = smp_load_acquire(&g->values);
+		if (find(head, seen, v->data, v->key_len))
+			return -EEXIST;
+		seen = head;
+		spin_lock(&g->lock);
+		if (g->values == seen)
+			break;
+		spin_unlock(&g->lock);
+	}
+	if (g->nr_values < KGROUP_VALUES) {
+		g->nr_values++;
+		v->next = seen;
+		smp_store_release(&g->values, v);	/* pairs with whoever looks in it */
+	} else {
+		err = -EDQUOT;
+	}
+	spin_unlock(&g->lock);
+	return err;
 }
 
 int kgroup_set(struct kgroup *g, const struct kchan_value *a)
@@ -69,17 +110,7 @@ int kgroup_set(struct kgroup *g, const struct kchan_value *a)
 		value_free(g, v);
 		return -EFAULT;
 	}
-	spin_lock(&g->lock);
-	if (find(g->values, key, key_len))
-		err = -EEXIST;
-	else if (g->nr_values >= KGROUP_VALUES)
-		err = -EDQUOT;
-	if (!err) {
-		g->nr_values++;
-		v->next = g->values;
-		smp_store_release(&g->values, v);	/* pairs with kgroup_get_value() */
-	}
-	spin_unlock(&g->lock);
+	err = insert(g, v);
 	if (err)
 		value_free(g, v);
 	return err;
@@ -95,7 +126,7 @@ long kgroup_get_value(struct kgroup *g, const struct kchan_value *a)
 	if (key_len < 0)
 		return key_len;
 	for (; g && !v; g = g->parent) {
-		v = find(smp_load_acquire(&g->values), key, key_len);
+		v = find(smp_load_acquire(&g->values), NULL, key, key_len);
 		cond_resched();
 	}
 	if (!v)
