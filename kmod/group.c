@@ -7,6 +7,9 @@
 static atomic64_t next_id = ATOMIC64_INIT(0);
 static struct kmem_cache *kgroup_cache;
 
+/* The end of all whose deadline has passed. */
+static const struct kgroup_cause by_deadline = { .err = ETIMEDOUT };
+
 /* ---- lifetime ---- */
 
 static void tree_put(struct kgroup_tree *t)
@@ -42,12 +45,14 @@ static void kgroup_free(struct kgroup *g)
 	kmem_cache_free(kgroup_cache, g);
 }
 
+/* The last reference may be that of all above as well. May sleep. */
 void kgroup_put(struct kgroup *g)
 {
 	while (g && refcount_dec_and_test(&g->ref)) {
 		struct kgroup *parent = g->parent;
 
 		kgroup_free(g);
+		cond_resched();
 		g = parent;
 	}
 }
@@ -140,7 +145,7 @@ free:
 /* What a call that runs under a group gets once that has ended. */
 static int error_of(const struct kgroup_cause *end)
 {
-	return end->by_deadline ? -ETIMEDOUT : -ECANCELED;
+	return end == &by_deadline ? -ETIMEDOUT : -ECANCELED;
 }
 
 /* What a join of an ended group gets: by some numbers the kernel restarts system calls. */
@@ -151,13 +156,62 @@ static int join_error(const struct kgroup_cause *end)
 	return -end->err;
 }
 
+bool kgroup_expired(struct kgroup *g)
+{
+	return g->deadline != KTIME_MAX && g->deadline <= ktime_get();
+}
+
+/* Is its deadline that of the group above, which ends it then? */
+static bool inherits(struct kgroup *g)
+{
+	return g->attached && g->parent->deadline == g->deadline;
+}
+
+/*
+ * How @g has ended, or NULL: past its deadline it has, however late its timer. The
+ * tree's lock is not waited for, as its holder may have a lot to do, and so the mark
+ * may be on its way down from a group between @g and the one whose deadline it is:
+ *
+ *   cancel of a group above		end_of(@g)
+ *   lock that group
+ *   ... not past the deadline
+ *					past it; @g has no mark
+ *   give the group its mark, the cause
+ *   unlock it
+ *					lock, see the group's mark: that comes to @g
+ *
+ *					past it; @g has no mark
+ *					lock, see no mark there; nor above: the deadline
+ *   lock that group
+ *   ... past it: its mark is the deadline
+ *
+ * Without the locks the answer of the first would be the deadline, and the mark that
+ * comes another. May sleep.
+ */
+static const struct kgroup_cause *end_of(struct kgroup *g)
+{
+	const struct kgroup_cause *end = smp_load_acquire(&g->end);
+
+	if (end || !kgroup_expired(g))
+		return end;
+	for (;;) {
+		spin_lock(&g->lock);
+		end = g->end;
+		spin_unlock(&g->lock);
+		if (end)
+			return end;
+		if (!inherits(g))
+			return &by_deadline;
+		g = g->parent;
+		cond_resched();
+	}
+}
+
 /* What a call under @g gets if that has ended. */
 int kgroup_error(struct kgroup *g)
 {
-	const struct kgroup_cause *end;
+	const struct kgroup_cause *end = end_of(g);
 
-	kgroup_end_if_late(g);
-	end = smp_load_acquire(&g->end);
 	return end ? error_of(end) : 0;
 }
 
@@ -179,16 +233,17 @@ static bool complete_one(struct kgroup_node *n, int state, int res, struct kchan
 	return chosen;
 }
 
-/* Complete all of @q, no more than one hold of the lock should wake at a time. */
+/* Complete all of @q, no more than one hold of the lock should look at, at a time. */
 static void complete_queue(struct kgroup *g, struct list_head *q, int state, int res)
 {
 	struct kchan_wake wk kchan_uninitialized;
 	bool more;
+	int i;
 
 	do {
 		kchan_wake_init(&wk);
 		spin_lock(&g->lock);
-		while (!list_empty(q) && wk.n < KCHAN_WAKES)
+		for (i = 0; i < KCHAN_WAKES && !list_empty(q); i++)
 			complete_one(list_first_entry(q, struct kgroup_node, list),
 				     state, res, &wk);
 		more = !list_empty(q);
@@ -198,7 +253,8 @@ static void complete_queue(struct kgroup *g, struct list_head *q, int state, int
 	} while (more);
 }
 
-static void mark(struct kgroup *g, const struct kgroup_cause *end)
+/* The live @g has ended by @end, or by its deadline if that has passed. */
+static void mark(struct kgroup *g, const struct kgroup_cause *end, bool late_counts)
 {
 	if (g->armed) {
 		g->armed = false;
@@ -206,14 +262,19 @@ static void mark(struct kgroup *g, const struct kgroup_cause *end)
 			kgroup_put(g);	/* never the last */
 	}
 	spin_lock(&g->lock);
-	smp_store_release(&g->end, end);	/* pairs with kgroup_error() */
+	if (late_counts && kgroup_expired(g))
+		end = &by_deadline;
+	smp_store_release(&g->end, end);	/* pairs with end_of() */
 	spin_unlock(&g->lock);
 	complete_queue(g, &g->under, KCHAN_ABORTED, error_of(end));
 	complete_queue(g, &g->joiners, KCHAN_ABORTED, join_error(end));
 	kchan_tell_all(&g->poll, EPOLLIN | EPOLLRDNORM);
 }
 
-/* End the live group @top and all that is attached below it. */
+/*
+ * End the live group @top and all that is attached below it. Of those below, the
+ * deadline counts that is not @top's as well: that was decided with @top.
+ */
 static void cascade(struct kgroup *top, const struct kgroup_cause *end)
 {
 	LIST_HEAD(work);
@@ -230,23 +291,21 @@ static void cascade(struct kgroup *top, const struct kgroup_cause *end)
 		list_del_init(&g->sibling);
 		list_splice_tail_init(&g->children, &work);
 		WRITE_ONCE(g->nr_children, 0);
-		mark(g, end);
+		if (g == top)
+			mark(g, end, true);
+		else
+			mark(g, g->parent->end, !inherits(g));
 	}
 }
 
-static void expire_locked(struct kgroup *g);
-
-/* End @g for the reason in @g->own, unless its deadline was first. */
-static void end_for(struct kgroup *g, int err, const char *why, bool by_deadline)
+/* End @g for the reason given, unless its deadline was first. */
+static void end_for(struct kgroup *g, int err, const char *why)
 {
 	lockdep_assert_held(&g->tree->lock);
-	if (!by_deadline && kgroup_expired(g))
-		expire_locked(g);
 	if (g->end)
 		return;
 	g->own.err = err;
-	g->own.by_deadline = by_deadline;
-	if (!by_deadline && !(current->flags & PF_KTHREAD))
+	if (!(current->flags & PF_KTHREAD))
 		g->own.by = get_pid(task_tgid(current));
 	strscpy(g->own.why, why, sizeof(g->own.why));
 	cascade(g, &g->own);
@@ -256,37 +315,17 @@ static void end_for(struct kgroup *g, int err, const char *why, bool by_deadline
 void kgroup_cancel(struct kgroup *g, int err, const char *why)
 {
 	mutex_lock(&g->tree->lock);
-	end_for(g, err, why, false);
+	end_for(g, err, why);
 	mutex_unlock(&g->tree->lock);
 }
 
-/* Its deadline has passed: end the group whose own deadline that is. */
-static void expire_locked(struct kgroup *g)
-{
-	struct kgroup *top = g;
-
-	while (top->attached && top->parent->deadline == g->deadline)
-		top = top->parent;
-	end_for(top, ETIMEDOUT, "", true);
-}
-
+/* Its own deadline has passed. */
 static void expire(struct kgroup *g)
 {
 	mutex_lock(&g->tree->lock);
-	expire_locked(g);
+	if (!g->end)
+		cascade(g, &by_deadline);
 	mutex_unlock(&g->tree->lock);
-}
-
-bool kgroup_expired(struct kgroup *g)
-{
-	return g->deadline != KTIME_MAX && g->deadline <= ktime_get();
-}
-
-/* Past its deadline a group has ended, however late its timer. May sleep. */
-void kgroup_end_if_late(struct kgroup *g)
-{
-	if (!smp_load_acquire(&g->end) && kgroup_expired(g))
-		expire(g);
 }
 
 /* Link a new group below its parent, or find that it is ended from birth. */
@@ -295,9 +334,9 @@ static void link_or_end(struct kgroup *g)
 	struct kgroup *p = g->attached ? g->parent : NULL;
 
 	lockdep_assert_held(&g->tree->lock);
-	g->born = true;
+	WRITE_ONCE(g->born, true);
 	if (p && p->end) {
-		mark(g, p->end);
+		mark(g, p->end, false);
 		return;
 	}
 	if (p) {
@@ -305,32 +344,47 @@ static void link_or_end(struct kgroup *g)
 		WRITE_ONCE(p->nr_children, p->nr_children + 1);
 	}
 	if (kgroup_expired(g)) {
-		expire_locked(g);
-	} else if (g->deadline != (p ? p->deadline : KTIME_MAX)) {
+		cascade(g, &by_deadline);
+	} else if (g->deadline != KTIME_MAX && !inherits(g)) {
 		g->armed = true;
 		kgroup_get(g);
 		hrtimer_start(&g->timer, g->deadline, HRTIMER_MODE_ABS_SOFT);
 	}
 }
 
-void kgroup_birth(struct kgroup *g)
+/* 0, or -EINTR: the caller was killed while others had the tree. */
+int kgroup_birth(struct kgroup *g)
 {
-	mutex_lock(&g->tree->lock);
+	int err = mutex_lock_killable(&g->tree->lock);
+
+	if (err)
+		return err;
 	link_or_end(g);
 	mutex_unlock(&g->tree->lock);
+	return 0;
 }
 
 /* ---- members ---- */
 
-/* A place is free: it goes to the first joiner that waits, or nobody has it. */
-static void release_place(struct kgroup *g, struct kchan_wake *wk)
+/*
+ * A place is free: it goes to the first joiner that waits, or nobody has it. False:
+ * that is still open, after as many joiners that no longer wait as one hold of the
+ * lock should look at.
+ */
+static bool release_place(struct kgroup *g, struct kchan_wake *wk)
 {
+	int i;
+
 	lockdep_assert_held(&g->lock);
-	while (!g->end && !list_empty(&g->joiners))
+	for (i = 0; !g->end && !list_empty(&g->joiners); i++) {
+		if (i == KCHAN_WAKES)
+			return false;
 		if (complete_one(list_first_entry(&g->joiners, struct kgroup_node, list),
 				 KCHAN_DONE, 0, wk))
-			return;
+			return true;
+	}
 	g->members--;
+	return true;
 }
 
 /* @err: how the member that had the place left, 0 well or not at all. */
@@ -338,18 +392,25 @@ static void count_out(struct kgroup *g, int err)
 {
 	struct kchan_wake wk kchan_uninitialized;
 	LIST_HEAD(released);
-	bool none;
+	bool last, none;
 
 	kchan_wake_init(&wk);
 	spin_lock(&g->lock);
 	if (err) {
 		g->failed++;
 		if (!g->first_err)
-			g->first_err = err;
+			WRITE_ONCE(g->first_err, err);
 	}
-	if (g->members == 1)	/* now there is none, though a joiner may follow at once */
+	for (;;) {
+		last = g->members == 1;
+		if (release_place(g, &wk))
+			break;
+		spin_unlock(&g->lock);	/* the place is still taken meanwhile */
+		cond_resched();
+		spin_lock(&g->lock);
+	}
+	if (last)	/* now there is none, though a joiner may follow at once */
 		list_splice_init(&g->idlers, &released);
-	release_place(g, &wk);
 	none = !g->members;
 	spin_unlock(&g->lock);
 	kchan_wake_all(&wk);
@@ -372,9 +433,9 @@ int kgroup_leave(struct kgroup *g, int err, const char *why, bool unjoin)
 		return -EINVAL;
 	}
 	g->left = true;
-	end_for(g, cause, why, false);
+	end_for(g, cause, why);
 	if (!unjoin && ((p->flags & KCHAN_FIRST_EXIT) || (err && p->flags & KCHAN_FAIL_FAST)))
-		end_for(p, cause, why, false);
+		end_for(p, cause, why);
 	count_out(p, unjoin ? 0 : err);
 	mutex_unlock(&g->tree->lock);
 	return 0;
@@ -483,24 +544,31 @@ static int take_place(struct kgroup *g)
 /* Make the unborn @member a member of its parent @g. */
 int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s64 deadline)
 {
-	int r;
+	const struct kgroup_cause *end;
+	int r = kgroup_error_or(under, 0);
 
-	kgroup_end_if_late(g);
+	if (r)
+		return r;
+	end = end_of(g);
+	if (end)
+		return join_error(end);
 	r = wait_in(g, &g->joiners, take_place, under, deadline);
 	if (r)
 		return r;
-	mutex_lock(&g->tree->lock);
-	if (kgroup_expired(g))
-		expire_locked(g);	/* its timer may be late */
-	if (g->end)
-		r = join_error(g->end);
+	r = mutex_lock_killable(&g->tree->lock);
+	if (r)
+		goto give_back;
+	end = end_of(g);	/* its timer may be late */
+	if (end)
+		r = join_error(end);
 	else if (fatal_signal_pending(current))
 		r = -EINTR;
 	else
 		link_or_end(member);
+	mutex_unlock(&g->tree->lock);
+give_back:
 	if (r)
 		count_out(g, 0);
-	mutex_unlock(&g->tree->lock);
 	return r;
 }
 
@@ -523,7 +591,6 @@ void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
 {
 	const struct kgroup_cause *end;
 
-	kgroup_end_if_late(g);
 	memset(info, 0, sizeof(*info));
 	info->id = g->id;
 	info->parent_id = g->parent ? g->parent->id : 0;
@@ -534,10 +601,11 @@ void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
 	spin_lock(&g->lock);
 	info->members = g->members;
 	info->failed = g->failed;
-	end = g->end;
 	spin_unlock(&g->lock);
+	end = end_of(g);
 	if (!end)
 		return;
+	info->children = 0;
 	info->state = KCHAN_ENDED;
 	info->err = end->err;
 	info->by_pid = end->by ? pid_vnr(end->by) : 0;

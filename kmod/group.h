@@ -14,7 +14,10 @@
  * Ending walks the groups below with a list and not by recursion. Each group is
  * marked (group->end, which never changes again) under its own spinlock, and the
  * calls that run under it are completed then, some at a time. The cause is stored
- * in the group where the end began; all below point to that.
+ * in the group where the end began; all below point to that. A deadline has one
+ * cause for all, as nothing is to be said of it: whether it was first is decided
+ * under the spinlock of the group that is marked, by the clock, so that whoever looks
+ * past the deadline can tell without the tree's lock; see end_of() in group.c.
  *
  * Members: a member is a child that its parent counts. A place that becomes free
  * goes at once to the first joiner that still waits (its state decides, under its
@@ -25,17 +28,29 @@
  * was released sees the group ended.
  *
  * Locks: tree->lock (mutex) -> kgroup.lock -> kchan_waiter.lock. kgroup.lock and
- * kchan.lock never meet. A deadline's timer only queues work.
+ * kchan.lock never meet. A deadline's timer only queues work. A tree's lock is held
+ * while a whole tree is marked, so only what changes the tree takes it: a make and a
+ * join, which are killed while they wait for it, and a cancel, a leave, a last close
+ * and a deadline, which must be done. No hold of a spinlock looks at more than
+ * KCHAN_WAKES calls.
  *
  *   join races with end:    the joiner links itself under tree->lock and looks at
  *                           end there; if it is set, the place goes back.
+ *   join with its kill:     the place it had goes back without tree->lock, as the
+ *                           member was never linked: kgroup.lock has all it takes.
  *   leave with last close:  both leave under tree->lock; the second finds left.
+ *   leave with joins called off: a place stays taken while those at the head of the
+ *                           queue that no longer wait are dropped, some in each hold;
+ *                           who is last is asked anew in the hold that gives it away.
  *   wait with new members:  when the last member leaves the waiters are taken off
- *                           the list in the same hold of kgroup.lock, before its
- *                           place goes on; who joins then is too late to stop them.
+ *                           the list in the hold of kgroup.lock in which its place
+ *                           goes on; who joins then is too late to stop them.
  *   end with attach:        a call attaches under kgroup.lock and looks at end
  *                           there, so the walk that marked it has seen the call or
- *                           the call sees the mark.
+ *                           the call sees the mark. Past the deadline it may attach
+ *                           all the same: the timer's work is still to come.
+ *   end with a look at the clock: end_of().
+ *   two that set a key:     insert() in value.c.
  */
 #ifndef KGROUP_H
 #define KGROUP_H
@@ -52,7 +67,6 @@
 /* Why and by whom; written before group->end points here. */
 struct kgroup_cause {
 	int err;
-	bool by_deadline;
 	struct pid *by;			/* NULL: nobody */
 	char why[KCHAN_WHY_SIZE];
 };
@@ -111,7 +125,7 @@ struct kgroup {
 /* group.c */
 struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 limit,
 			    bool member);
-void kgroup_birth(struct kgroup *g);
+int kgroup_birth(struct kgroup *g);
 void kgroup_cancel(struct kgroup *g, int err, const char *why);
 int kgroup_leave(struct kgroup *g, int err, const char *why, bool unjoin);
 void kgroup_owner_gone(struct kgroup *g);

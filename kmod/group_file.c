@@ -65,7 +65,7 @@ int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg)
 	struct kchan_group_make m;
 	struct file *file;
 	struct kgroup *g;
-	int fd = kchan_args(&m, sizeof(m), KCHAN_GROUP_MAKE_V1, cmd, arg);
+	int err, fd = kchan_args(&m, sizeof(m), KCHAN_GROUP_MAKE_V1, cmd, arg);
 
 	if (fd)
 		return fd;
@@ -75,18 +75,23 @@ int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg)
 	g = kgroup_alloc(parent, m.deadline, m.flags, m.limit, false);
 	if (IS_ERR(g))
 		return PTR_ERR(g);
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		goto put;
 	file = open_file(g, true);
-	if (IS_ERR(file)) {
-		fd = PTR_ERR(file);
-	} else {
-		fd = get_unused_fd_flags(O_CLOEXEC);
-		if (fd >= 0) {
-			kgroup_birth(g);
+	err = PTR_ERR_OR_ZERO(file);
+	if (!err) {
+		err = kgroup_birth(g);
+		if (!err)
 			fd_install(fd, file);
-		} else {
+		else
 			fput(file);
-		}
 	}
+	if (err) {
+		put_unused_fd(fd);
+		fd = err;
+	}
+put:
 	kgroup_put(g);
 	return fd;
 }

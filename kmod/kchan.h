@@ -470,7 +470,6 @@ static inline long kgroup_error_or(struct kgroup *under, long r)
 int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *w);
 void kgroup_detach(struct kgroup *g, struct kgroup_node *n);
 bool kgroup_expired(struct kgroup *g);
-void kgroup_end_if_late(struct kgroup *g);
 
 /* group_file.c */
 extern const struct file_operations kgroup_fops, kgroup_watch_fops;

@@ -294,7 +294,7 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
 	}
 	__set_current_state(TASK_RUNNING);
 	if (ret == -ETIMEDOUT && under)
-		kgroup_end_if_late(under);
+		ret = kgroup_error_or(under, ret);
 	return smp_load_acquire(&w->state) != KCHAN_PENDING ? 0 : ret;
 }
 
