@@ -40,7 +40,8 @@ static void kgroup_free(struct kgroup *g)
 	put_pid(g->own.by);
 	tree_put(g->tree);
 	kchan_uncharge(g->user, sizeof(*g));
-	kchan_uncharge_group(g->user);
+	if (g->counted)
+		kchan_uncharge_group(g->user);
 	kchan_user_put(g->user);
 	kmem_cache_free(kgroup_cache, g);
 }
@@ -124,6 +125,8 @@ struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 
 	g->limit = limit;
 	g->attached = attached;
 	g->member = member;
+	g->owned = true;
+	g->counted = true;
 	g->deadline = deadline == KCHAN_FOREVER ? KTIME_MAX : kchan_deadline_to_host(deadline);
 	if (attached)
 		g->deadline = min(g->deadline, parent->deadline);
@@ -387,12 +390,23 @@ static bool release_place(struct kgroup *g, struct kchan_wake *wk)
 	return true;
 }
 
+/* Ended, without owner and member: it no longer counts. kgroup.lock is held. */
+static bool uncount(struct kgroup *g)
+{
+	bool last = g->counted && !g->owned && !g->members;
+
+	lockdep_assert_held(&g->lock);
+	if (last)
+		g->counted = false;
+	return last;
+}
+
 /* @err: how the member that had the place left, 0 well or not at all. */
 static void count_out(struct kgroup *g, int err)
 {
 	struct kchan_wake wk kchan_uninitialized;
 	LIST_HEAD(released);
-	bool last, none;
+	bool last, none, idle;
 
 	kchan_wake_init(&wk);
 	spin_lock(&g->lock);
@@ -412,11 +426,14 @@ static void count_out(struct kgroup *g, int err)
 	if (last)	/* now there is none, though a joiner may follow at once */
 		list_splice_init(&g->idlers, &released);
 	none = !g->members;
+	idle = uncount(g);
 	spin_unlock(&g->lock);
 	kchan_wake_all(&wk);
 	complete_queue(g, &released, KCHAN_DONE, 0);
 	if (none)
 		kchan_tell_all(&g->poll, EPOLLOUT | EPOLLWRNORM);
+	if (idle)
+		kchan_uncharge_group(g->user);
 }
 
 /* @unjoin: as if it had never been one. */
@@ -444,10 +461,18 @@ int kgroup_leave(struct kgroup *g, int err, const char *why, bool unjoin)
 /* The last owner closed. */
 void kgroup_owner_gone(struct kgroup *g)
 {
+	bool idle;
+
 	if (!READ_ONCE(g->born))
 		return;
 	if (kgroup_leave(g, EOWNERDEAD, "", false))
 		kgroup_cancel(g, EOWNERDEAD, "");
+	spin_lock(&g->lock);
+	g->owned = false;
+	idle = uncount(g);
+	spin_unlock(&g->lock);
+	if (idle)
+		kchan_uncharge_group(g->user);
 }
 
 /* ---- waiting ---- */

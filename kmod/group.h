@@ -27,6 +27,11 @@
  * then its parent counts it out and releases who waited for that. Therefore whoever
  * was released sees the group ended.
  *
+ * A group is charged to its maker as long as the object is there. It is one of the
+ * groups that he may have until it has ended and has neither owner nor member: then
+ * others keep it, by watches or groups below, for which they are charged themselves.
+ * Who has no owner file can't be joined, so that is never taken back.
+ *
  * Locks: tree->lock (mutex) -> kgroup.lock -> kchan_waiter.lock. kgroup.lock and
  * kchan.lock never meet. A deadline's timer only queues work. A tree's lock is held
  * while a whole tree is marked, so only what changes the tree takes it: a make and a
@@ -51,6 +56,8 @@
  *                           all the same: the timer's work is still to come.
  *   end with a look at the clock: end_of().
  *   two that set a key:     insert() in value.c.
+ *   last close with last leave: each looks at the other's under kgroup.lock; the
+ *                           later one takes the group out of its maker's number.
  */
 #ifndef KGROUP_H
 #define KGROUP_H
@@ -109,6 +116,8 @@ struct kgroup {
 
 	spinlock_t lock;
 	u32 nr_values;			/* lock */
+	bool owned;			/* lock: its owner file is open */
+	bool counted;			/* lock: it is one of its user's groups */
 	u64 members, failed;		/* lock */
 	int first_err;			/* lock: of the first member that failed */
 	struct list_head under;		/* lock: calls that run under it */

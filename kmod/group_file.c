@@ -8,6 +8,17 @@
 
 #include "group.h"
 
+/*
+ * A watch keeps the group, also one that has ended and no longer counts, so it costs
+ * its maker what a group does, whoever has it later.
+ */
+struct watch {
+	struct kgroup *group;
+	struct kchan_user *user;
+};
+
+#define WATCH_BYTES	sizeof(struct kgroup)
+
 static bool is_owner(struct file *file)
 {
 	return file->f_op == &kgroup_fops;
@@ -16,6 +27,14 @@ static bool is_owner(struct file *file)
 bool kgroup_is(struct file *file)
 {
 	return is_owner(file) || file->f_op == &kgroup_watch_fops;
+}
+
+/* Of an owner or a watch. */
+struct kgroup *kgroup_of(struct file *file)
+{
+	struct watch *w = file->private_data;
+
+	return is_owner(file) ? file->private_data : w->group;
 }
 
 /* What a call is to run under, referenced: NULL for -1, or an error. */
@@ -28,21 +47,26 @@ struct kgroup *kgroup_under(int fd)
 		return NULL;
 	file = kchan_lock_fd(fd);
 	if (file && kgroup_is(file))
-		g = kgroup_get(file->private_data);
+		g = kgroup_get(kgroup_of(file));
 	else if (file && !kchan_is_ours(file))
 		g = ERR_PTR(-ENOTTY);
 	kchan_unlock_fd();
 	return g;
 }
 
-static struct file *open_file(struct kgroup *g, bool owner)
+static struct file *open_file(u64 id, bool owner, void *data)
 {
-	struct file *file;
 	char name[40];
 
-	snprintf(name, sizeof(name), "[kchan:%s:%llu]", owner ? "group" : "watch", g->id);
-	file = anon_inode_getfile(name, owner ? &kgroup_fops : &kgroup_watch_fops, g,
+	snprintf(name, sizeof(name), "[kchan:%s:%llu]", owner ? "group" : "watch", id);
+	return anon_inode_getfile(name, owner ? &kgroup_fops : &kgroup_watch_fops, data,
 				  owner ? O_RDWR : O_RDONLY);
+}
+
+static struct file *open_owner(struct kgroup *g)
+{
+	struct file *file = open_file(g->id, true, g);
+
 	if (!IS_ERR(file))
 		kgroup_get(g);
 	return file;
@@ -78,7 +102,7 @@ int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg)
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		goto put;
-	file = open_file(g, true);
+	file = open_owner(g);
 	err = PTR_ERR_OR_ZERO(file);
 	if (!err) {
 		err = kgroup_birth(g);
@@ -96,15 +120,60 @@ put:
 	return fd;
 }
 
+static void watch_free(struct watch *w)
+{
+	kchan_uncharge(w->user, WATCH_BYTES);
+	kchan_uncharge_group(w->user);
+	kchan_user_put(w->user);
+	kgroup_put(w->group);
+	kfree(w);
+}
+
+static struct watch *watch_new(struct kgroup *g)
+{
+	struct watch *w = kmalloc(sizeof(*w), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	int err = -ENOMEM;
+
+	if (!w)
+		return ERR_PTR(err);
+	w->user = kchan_user_get();
+	if (!w->user)
+		goto free;
+	err = kchan_charge_group(w->user);
+	if (err)
+		goto put;
+	err = kchan_charge(w->user, WATCH_BYTES);
+	if (err)
+		goto uncharge_group;
+	w->group = kgroup_get(g);
+	return w;
+
+uncharge_group:
+	kchan_uncharge_group(w->user);
+put:
+	kchan_user_put(w->user);
+free:
+	kfree(w);
+	return ERR_PTR(err);
+}
+
 /* It has no argument, and no other number says so. */
 static int do_watch(struct kgroup *g, unsigned int cmd, unsigned long arg)
 {
+	struct watch *w;
 	struct file *file;
 
 	if (_IOC_SIZE(cmd) || arg)
 		return -EINVAL;
-	file = open_file(g, false);
-	return IS_ERR(file) ? PTR_ERR(file) : install(file);
+	w = watch_new(g);
+	if (IS_ERR(w))
+		return PTR_ERR(w);
+	file = open_file(g->id, false, w);
+	if (IS_ERR(file)) {
+		watch_free(w);
+		return PTR_ERR(file);
+	}
+	return install(file);
 }
 
 static int get_wait(struct kchan_group_wait *a, struct kgroup **under, unsigned int cmd,
@@ -144,7 +213,7 @@ static int do_join(struct kgroup *g, unsigned int cmd, unsigned long arg)
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		goto put_member;
-	file = open_file(m, true);
+	file = open_owner(m);
 	if (IS_ERR(file)) {
 		err = PTR_ERR(file);
 		goto put_fd;
@@ -236,7 +305,7 @@ static long do_info(struct kgroup *g, unsigned int cmd, unsigned long arg)
 
 static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
 {
-	struct kgroup *g = file->private_data;
+	struct kgroup *g = kgroup_of(file);
 
 	switch (KCHAN_BARE(cmd)) {	/* what a watch can do too */
 	case KCHAN_BARE(KCHAN_IOC_GROUP):
@@ -298,14 +367,12 @@ __poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt)
 
 static __poll_t group_poll(struct file *file, poll_table *pt)
 {
-	return kgroup_poll(file->private_data, file, pt);
+	return kgroup_poll(kgroup_of(file), file, pt);
 }
 
 static int group_fasync(int fd, struct file *file, int on)
 {
-	struct kgroup *g = file->private_data;
-
-	return kchan_fasync(fd, file, on, &g->poll);
+	return kchan_fasync(fd, file, on, &kgroup_of(file)->poll);
 }
 
 static int owner_release(struct inode *inode, struct file *file)
@@ -319,7 +386,7 @@ static int owner_release(struct inode *inode, struct file *file)
 
 static int watch_release(struct inode *inode, struct file *file)
 {
-	kgroup_put(file->private_data);
+	watch_free(file->private_data);
 	return 0;
 }
 
@@ -334,7 +401,7 @@ static void show_text(struct seq_file *m, const char *name, const char *text)
 
 static void kgroup_show_fdinfo(struct seq_file *m, struct file *file)
 {
-	struct kgroup *g = file->private_data;
+	struct kgroup *g = kgroup_of(file);
 	struct kchan_group_info i;
 
 	kgroup_fill_info(g, &i);

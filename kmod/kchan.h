@@ -475,6 +475,7 @@ bool kgroup_expired(struct kgroup *g);
 extern const struct file_operations kgroup_fops, kgroup_watch_fops;
 struct kgroup *kgroup_under(int fd);
 bool kgroup_is(struct file *file);
+struct kgroup *kgroup_of(struct file *file);
 int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg);
 __poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt);
 

@@ -55,7 +55,7 @@ MODULE_PARM_DESC(max_user_chans, "Channels a user may have made that still exist
 
 unsigned int kchan_max_user_groups = 65536;
 module_param_named(max_user_groups, kchan_max_user_groups, uint, 0644);
-MODULE_PARM_DESC(max_user_groups, "Groups a user may have made that still exist; CAP_SYS_RESOURCE is exempt (default 65536)");
+MODULE_PARM_DESC(max_user_groups, "Groups and watches a user may have made, groups while they are live, owned or have members; CAP_SYS_RESOURCE is exempt (default 65536)");
 
 unsigned int kchan_max_group_depth = 4096;
 module_param_named(max_group_depth, kchan_max_group_depth, uint, 0644);
@@ -63,7 +63,7 @@ MODULE_PARM_DESC(max_group_depth, "Groups below one another (default 4096)");
 
 unsigned long kchan_max_user_bytes = 256UL << 20;
 module_param_named(max_user_bytes, kchan_max_user_bytes, ulong, 0644);
-MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, messages of more than 128 bytes that wait or that an armed select has, armed selects and waiting commands of io_uring, and groups with their values; CAP_SYS_RESOURCE is exempt (default 268435456)");
+MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, messages of more than 128 bytes that wait or that an armed select has, armed selects and waiting commands of io_uring, groups with their values, and watches; CAP_SYS_RESOURCE is exempt (default 268435456)");
 
 /*
  * Copy in the structure an ioctl points to: an older caller's, of at least

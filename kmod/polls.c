@@ -78,7 +78,7 @@ static void take_target(struct sel_target *t, struct file *file)
 		kref_get(&c->ref);
 		*t = (struct sel_target){ c, side == KCHAN_SIDE_RX ? poll_rx : poll_tx, put_chan };
 	} else if (kgroup_is(file)) {
-		*t = (struct sel_target){ kgroup_get(file->private_data), poll_group, put_group };
+		*t = (struct sel_target){ kgroup_get(kgroup_of(file)), poll_group, put_group };
 	} else if (file->f_op == &kchan_armed_fops) {
 		*t = (struct sel_target){ kchan_armed_get(file->private_data), poll_armed,
 					  put_armed };

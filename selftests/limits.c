@@ -308,19 +308,22 @@ static void ten_groups(void *arg)
 	struct chan_group_info i;
 	int g[10], w, n;
 
-	for (n = 0; n < 9; n++)
+	for (n = 0; n < 8; n++)
 		NEED((g[n] = chan_group(n ? g[n - 1] : -1, CHAN_FOREVER, 0, 0)) >= 0);
-	NEED((w = chan_watch(g[0])) >= 0);	/* a watch is no group */
+	NEED((w = chan_watch(g[0])) >= 0);	/* a watch counts as a group */
 	NEED((g[9] = chan_join(g[0], -1, CHAN_NOW)) >= 0);
 	NEED(chan_group(-1, CHAN_FOREVER, 0, 0) == -EDQUOT);
 	NEED(chan_group(g[0], CHAN_FOREVER, 0, 0) == -EDQUOT);
 	NEED(chan_join(g[0], -1, CHAN_NOW) == -EDQUOT);
+	NEED(chan_watch(g[0]) == -EDQUOT);
 	NEED(!chan_group_info(g[0], &i, sizeof(i)) && i.members == 1 && i.children == 2);
-	close(g[0]);				/* those below keep it */
-	close(w);
+	close(g[0]);				/* it has a member still */
 	NEED(chan_group(-1, CHAN_FOREVER, 0, 0) == -EDQUOT);
-	close(g[8]);
-	NEED((g[8] = chan_group(-1, CHAN_FOREVER, 0, 0)) >= 0);
+	close(w);
+	NEED((w = chan_watch(g[1])) >= 0);
+	NEED(chan_group(-1, CHAN_FOREVER, 0, 0) == -EDQUOT);
+	close(g[7]);
+	NEED((g[7] = chan_group(-1, CHAN_FOREVER, 0, 0)) >= 0);
 	NEED(chan_group(-1, CHAN_FOREVER, 0, 0) == -EDQUOT);
 	if (arg) {
 		*(volatile int *)arg = 1;
@@ -353,6 +356,174 @@ TEST_F(limits, groups_of_a_user)
 	g = chan_group(-1, CHAN_FOREVER, 0, 0);
 	EXPECT_LE(0, g);
 	close(g);
+}
+
+/* From here on what is made is @uid's, in a process that has given up the exemption. */
+static void as(uid_t uid)
+{
+	NEED(!setresuid(uid, 0, 0));
+}
+
+/* How many groups fit beside what there is; they are closed again. */
+static int room_for_groups(uid_t uid)
+{
+	int g[20], n = 0;
+
+	as(uid);
+	while (n < 20 && (g[n] = chan_group(-1, CHAN_FOREVER, 0, 0)) >= 0)
+		n++;
+	NEED(n < 20 && errno == EDQUOT);
+	for (int i = 0; i < n; i++)
+		close(g[i]);
+	return n;
+}
+
+/* Another user keeps what has ended, on his own account. */
+static void keep_watches(void *arg)
+{
+	struct chan_group_info in;
+	int g[10], w[10], low;
+
+	NEED(give_up_exemption());
+	for (int round = 0; round < 3; round++) {
+		as(USER);
+		for (int i = 0; i < 10; i++)
+			NEED((g[i] = chan_group(-1, CHAN_FOREVER, 0, 0)) >= 0);
+		NEED(room_for_groups(USER) == 0);
+		as(USER + 1);
+		for (int i = 0; i < 10; i++) {
+			NEED(room_for_groups(USER + 1) == 10 - i);
+			NEED((w[i] = chan_watch(g[i])) >= 0);
+		}
+		low = lowest_free();
+		NEED(chan_watch(g[0]) == -EDQUOT);
+		NEED(low == lowest_free());
+		for (int i = 0; i < 10; i++) {
+			NEED(room_for_groups(USER) == i);
+			close(g[i]);
+			NEED(!chan_group_info(w[i], &in, sizeof(in)) && in.err == EOWNERDEAD);
+		}
+		NEED(room_for_groups(USER) == 10);
+		NEED(room_for_groups(USER + 1) == 0);
+		NEED((g[0] = dup(w[0])) >= 0);
+		close(w[0]);			/* it is the same watch */
+		NEED(room_for_groups(USER + 1) == 0);
+		close(g[0]);
+		for (int i = 1; i < 10; i++) {
+			NEED(room_for_groups(USER + 1) == i);
+			close(w[i]);
+		}
+		NEED(room_for_groups(USER + 1) == 10);
+	}
+}
+
+TEST_F(limits, watches_count_for_their_makers_and_ended_groups_for_nobody)
+{
+	ASSERT_EQ(0, param_set("max_user_groups", 10));
+	EXPECT_EQ(0, as_user(0, keep_watches, NULL));
+}
+
+/* What keeps an ended group in its maker's number: its owner, and its members. */
+static void keep_members(void *arg)
+{
+	int p, m, n, w, c;
+
+	NEED(give_up_exemption());
+	as(USER + 1);
+	NEED(room_for_groups(USER + 1) == 10);
+	as(USER);
+	NEED((p = chan_group(-1, CHAN_FOREVER, 0, 0)) >= 0);
+	NEED((m = chan_join(p, -1, CHAN_NOW)) >= 0);
+	NEED((n = chan_join(p, -1, CHAN_NOW)) >= 0);
+	as(USER + 1);
+	NEED((w = chan_watch(p)) >= 0);
+	NEED((c = chan_group(w, CHAN_FOREVER, CHAN_DETACHED, 0)) >= 0);
+	NEED(room_for_groups(USER) == 7);
+	NEED(!chan_cancel(p, 0, NULL));		/* ended, and all there */
+	NEED(room_for_groups(USER) == 7);
+	close(p);				/* no owner, two members */
+	NEED(room_for_groups(USER) == 7);
+	NEED(!chan_leave(m, 0, NULL));		/* it has left, and has an owner */
+	NEED(room_for_groups(USER) == 7);
+	close(m);
+	NEED(room_for_groups(USER) == 8);
+	close(n);				/* the last: the parent goes as well */
+	NEED(room_for_groups(USER) == 10);
+	NEED(room_for_groups(USER + 1) == 8);
+	close(w);
+	NEED(room_for_groups(USER + 1) == 9);
+	close(c);
+	NEED(room_for_groups(USER + 1) == 10);
+	NEED(room_for_groups(USER) == 10);
+	/* the owner last */
+	as(USER);
+	NEED((p = chan_group(-1, CHAN_FOREVER, 0, 0)) >= 0);
+	NEED((m = chan_join(p, -1, CHAN_NOW)) >= 0);
+	NEED((w = dup(p)) >= 0);
+	close(m);
+	NEED(room_for_groups(USER) == 9);
+	close(p);
+	NEED(room_for_groups(USER) == 9);
+	close(w);
+	NEED(room_for_groups(USER) == 10);
+}
+
+TEST_F(limits, an_ended_group_counts_while_it_has_an_owner_or_a_member)
+{
+	ASSERT_EQ(0, param_set("max_user_groups", 10));
+	EXPECT_EQ(0, as_user(0, keep_members, NULL));
+}
+
+/* Bytes of @uid. */
+static long bytes_of(uid_t uid)
+{
+	as(uid);
+	return least_bytes();
+}
+
+static void bytes_of_watches(void *arg)
+{
+	long mine, other, group, watch;
+	int g, w[2];
+
+	NEED(give_up_exemption());
+	mine = bytes_of(USER);
+	other = bytes_of(USER + 1);
+	as(USER);
+	NEED((g = chan_group(-1, CHAN_FOREVER, 0, 0)) >= 0);
+	NEED(!chan_value_set(g, "k", "0123456789", 10));
+	group = bytes_of(USER) - mine;
+	NEED(group > 0);
+	as(USER + 1);
+	NEED((w[0] = chan_watch(g)) >= 0);
+	watch = bytes_of(USER + 1) - other;
+	NEED(watch > 0);
+	NEED((w[1] = chan_watch(g)) >= 0);
+	NEED(bytes_of(USER + 1) == other + 2 * watch);
+	NEED(bytes_of(USER) == mine + group);
+	close(g);			/* its bytes stay where they are */
+	NEED(bytes_of(USER) == mine + group);
+	close(w[0]);
+	NEED(bytes_of(USER + 1) == other + watch);
+	NEED(bytes_of(USER) == mine + group);
+	close(w[1]);
+	NEED(bytes_of(USER + 1) == other);
+	NEED(bytes_of(USER) == mine);
+	/* no bytes, no watch, and nothing stays counted */
+	NEED((g = chan_group(-1, CHAN_FOREVER, 0, 0)) >= 0);
+	NEED(!param_set("max_user_groups", 10));
+	NEED(!param_set("max_user_bytes", watch - 1));
+	as(USER + 1);
+	for (int i = 0; i < 30; i++)
+		NEED(chan_watch(g) == -EDQUOT);
+	NEED(!param_set("max_user_bytes", 256 << 20));
+	NEED(room_for_groups(USER + 1) == 10);
+	NEED((w[0] = chan_watch(g)) >= 0);
+}
+
+TEST_F(limits, bytes_of_a_watch_are_its_makers_and_of_an_ended_group_its_own)
+{
+	EXPECT_EQ(0, as_user(0, bytes_of_watches, NULL));
 }
 
 static void fill_values(void *arg)
