@@ -64,12 +64,11 @@ struct kgroup *kgroup_get(struct kgroup *g)
 	return g;
 }
 
-static enum hrtimer_restart timer_fired(struct hrtimer *timer)
+static void deadline_passed(struct kchan_due *due)
 {
-	struct kgroup *g = container_of(timer, struct kgroup, timer);
+	struct kgroup *g = container_of(due, struct kgroup, due);
 
 	queue_work(kchan_end_wq, &g->expire);
-	return HRTIMER_NORESTART;
 }
 
 static void expire(struct kgroup *g);
@@ -116,7 +115,6 @@ struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 
 	INIT_LIST_HEAD(&g->joiners);
 	INIT_LIST_HEAD(&g->idlers);
 	init_waitqueue_head(&g->poll);
-	kchan_hrtimer_setup(&g->timer, timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_SOFT);
 	INIT_WORK(&g->expire, expire_work);
 	g->parent = parent ? kgroup_get(parent) : NULL;
 	g->depth = parent ? parent->depth + 1 : 0;
@@ -261,7 +259,7 @@ static void mark(struct kgroup *g, const struct kgroup_cause *end, bool late_cou
 {
 	if (g->armed) {
 		g->armed = false;
-		if (hrtimer_cancel(&g->timer))
+		if (kchan_due_cancel(&g->due))
 			kgroup_put(g);	/* never the last */
 	}
 	spin_lock(&g->lock);
@@ -351,7 +349,7 @@ static void link_or_end(struct kgroup *g)
 	} else if (g->deadline != KTIME_MAX && !inherits(g)) {
 		g->armed = true;
 		kgroup_get(g);
-		hrtimer_start(&g->timer, g->deadline, HRTIMER_MODE_ABS_SOFT);
+		kchan_due_start(&g->due, g->deadline, deadline_passed);
 	}
 }
 

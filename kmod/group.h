@@ -33,7 +33,7 @@
  * Who has no owner file can't be joined, so that is never taken back.
  *
  * Locks: tree->lock (mutex) -> kgroup.lock -> kchan_waiter.lock. kgroup.lock and
- * kchan.lock never meet. A deadline's timer only queues work. A tree's lock is held
+ * kchan.lock never meet. A deadline that passes only queues work. A tree's lock is held
  * while a whole tree is marked, so only what changes the tree takes it: a make and a
  * join, which are killed while they wait for it, and a cancel, a leave, a last close
  * and a deadline, which must be done. No hold of a spinlock looks at more than
@@ -62,12 +62,12 @@
 #ifndef KGROUP_H
 #define KGROUP_H
 
-#include <linux/hrtimer.h>
 #include <linux/mutex.h>
 #include <linux/pid.h>
 #include <linux/workqueue.h>
 
 #include "kchan.h"
+#include "deadline.h"
 
 #define KGROUP_VALUES	256	/* of one group */
 
@@ -108,7 +108,7 @@ struct kgroup {
 
 	bool born;			/* tree->lock; until then no file's end matters */
 	bool left;			/* tree->lock */
-	bool armed;			/* tree->lock: the timer holds a reference */
+	bool armed;			/* tree->lock: due holds a reference */
 	u32 nr_children;		/* tree->lock to write */
 	struct list_head children, sibling;	/* tree->lock */
 	struct kgroup_cause own;	/* tree->lock until end points to it */
@@ -126,7 +126,7 @@ struct kgroup {
 	struct kgroup_value *values;	/* lock to write */
 
 	wait_queue_head_t poll;
-	struct hrtimer timer;
+	struct kchan_due due;
 	struct work_struct expire;
 	struct kchan_user *user;
 };

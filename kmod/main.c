@@ -247,13 +247,17 @@ static int __init kchan_init(void)
 	kchan_late_wq = alloc_workqueue("kchan_late", WQ_UNBOUND, 0);
 	kchan_unpark_wq = alloc_workqueue("kchan_unpark", WQ_UNBOUND, 8);
 	if (kchan_end_wq && kchan_late_wq && kchan_unpark_wq)
-		err = kgroup_init();
+		err = kchan_due_init();
 	if (err)
 		goto destroy;
-	err = misc_register(&dev);
-	if (!err)
-		return 0;
-	kgroup_exit();
+	err = kgroup_init();
+	if (!err) {
+		err = misc_register(&dev);
+		if (!err)
+			return 0;
+		kgroup_exit();
+	}
+	kchan_due_exit();
 destroy:
 	destroy_queues();
 	return err;
@@ -264,6 +268,7 @@ module_init(kchan_init);
 static void __exit kchan_exit(void)
 {
 	misc_deregister(&dev);
+	kchan_due_exit();
 	destroy_queues();
 	kgroup_exit();
 }
