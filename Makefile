@@ -33,7 +33,7 @@ shell:
 	@vm/run shell
 
 check:
-	@vm/check 6.1 6.12 6.12-rt newest newer debug
+	@vm/check 6.1 6.12 6.12-rt newest newer debug latency
 
 check-quick:
 	@vm/check --quick 6.12
