@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* chan_fork: members that are processes, what they keep, and how they crash. */
 #include <dirent.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <sys/resource.h>
 
 #include "caller.h"
@@ -113,45 +110,6 @@ TEST(the_child_keeps_what_it_was_told_and_nothing_else)
 	}
 	EXPECT_EQ(0, wait_first(g));
 	EXPECT_EQ(0, group_of(g).failed);
-}
-
-/* From here on the system call @nr fails with EPERM, as in a container that forbids it. */
-static bool forbid(int nr)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = { .len = 4, .filter = code };
-
-	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
-	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
-}
-
-/* Without close_range() the child closes what it must all the same. */
-TEST(a_filter_of_system_calls_leaves_nothing_open)
-{
-	int g = chan_group(-1, CHAN_FOREVER, 0, 0), spare[20], e[2];
-	struct report *rep = shared(sizeof(*rep));
-
-	ASSERT_LE(0, g);
-	ASSERT_EQ(0, chan_make(e, 1, 0, 0));
-	for (int i = 0; i < 20; i++)
-		spare[i] = dup(0);
-	close(spare[7]);
-	ASSERT_TRUE(forbid(SYS_close_range));
-	ASSERT_EQ(-1, syscall(SYS_close_range, 500, 501, 0));
-	ASSERT_EQ(EPERM, errno);
-	ASSERT_EQ(0, fork_and_look(g, e, 1, rep));
-	EXPECT_EQ(5, rep->n);		/* 0, 1, 2, the end, the member */
-	EXPECT_TRUE(rep->is_open[e[0]] && rep->is_open[rep->member]);
-	EXPECT_EQ(CHAN_GROUP, rep->kind);
-	/* a device that may not be opened is EACCES: EPERM would be -1, no group */
-	ASSERT_TRUE(forbid(SYS_openat));
-	EXPECT_EQ(-EACCES, chan_group(-1, CHAN_FOREVER, 0, 0));
-	EXPECT_EQ(EACCES, errno);
 }
 
 TEST(bad_descriptors_to_keep_start_nothing)

@@ -2,9 +2,9 @@
 /* Groups. Each call is a few lines over one ioctl; nothing is kept between calls. */
 #include <pthread.h>
 #include <semaphore.h>
-#include <sys/resource.h>
 
 #include "call.h"
+#include "fds.h"
 #include "race.h"
 
 _Static_assert(sizeof(struct chan_group_info) == sizeof(struct kchan_group_info), "layout");
@@ -207,49 +207,9 @@ API int chan_go(int group, int (*fn)(int member, void *arg), void *arg)
 	return err ? fail(err) : 0;
 }
 
-/* The lowest of 0, 1, 2, @member and @keep that is not below @from, or -1. */
-static int next_kept(int from, int member, const int *keep, unsigned n)
-{
-	int best = from <= 2 ? from : -1;
-
-	if (member >= from && (best < 0 || member < best))
-		best = member;
-	for (unsigned i = 0; i < n; i++)
-		if (keep[i] >= from && (best < 0 || keep[i] < best))
-			best = keep[i];
-	return best;
-}
-
-/*
- * A filter of system calls may know nothing of close_range(): then one by one, as far
- * as there can be any.
- */
-static void close_range_of(unsigned from, unsigned to)
-{
-	struct rlimit most;
-
-	if (!syscall(SYS_close_range, from, to, 0) || getrlimit(RLIMIT_NOFILE, &most))
-		return;
-	for (; from <= to && from < most.rlim_max; from++)
-		syscall(SYS_close, from);
-}
-
-static void close_others(int member, const int *keep, unsigned n)
-{
-	int from = 0, kept;
-
-	while ((kept = next_kept(from, member, keep, n)) >= 0) {
-		if (kept > from)
-			close_range_of(from, kept - 1);
-		if (kept == INT32_MAX)
-			return;
-		from = kept + 1;
-	}
-	close_range_of(from, ~0U);
-}
-
 API pid_t chan_fork(int group, const int *keep, unsigned n, int *member)
 {
+	const char *what;
 	int fd, err;
 	pid_t pid;
 
@@ -264,7 +224,11 @@ API pid_t chan_fork(int group, const int *keep, unsigned n, int *member)
 	pid = fork();
 	err = errno;
 	if (pid == 0) {
-		close_others(fd, keep, n);
+		err = close_others(fd, keep, n, &what);
+		if (err) {	/* it holds what it must not have: others would wait for it */
+			leave(fd, -err, what, 0);
+			_exit(127);
+		}
 		*member = fd;
 		return 0;
 	}
