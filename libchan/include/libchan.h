@@ -18,6 +18,12 @@
 extern "C" {
 #endif
 
+/* of this header; that of the library: chan_version() */
+#define CHAN_VERSION	((0U << 16) | (1U << 8) | 0U)
+
+/* Constants too, for what makes bindings and can't evaluate the macros. */
+static const int64_t CHAN_NOW = 0;
+static const int64_t CHAN_FOREVER = INT64_MAX;
 #define CHAN_NOW	INT64_C(0)	/* try, never wait */
 #define CHAN_FOREVER	INT64_MAX	/* no deadline */
 
@@ -49,6 +55,10 @@ extern "C" {
 /* chan_group_info.state */
 #define CHAN_LIVE	0
 #define CHAN_ENDED	1
+
+/* chan_features */
+#define CHAN_HAS_URING		(1U << 0)	/* commands of io_uring */
+#define CHAN_HAS_URING_PARK	(1U << 1)	/* they wait without a worker */
 
 /* A message: for a receive, len and nfds are the room in, and what came out. */
 struct chan_msg {
@@ -87,6 +97,9 @@ struct chan_group_info {
 	uint32_t reserved;
 };
 
+unsigned chan_version(void);
+uint64_t chan_features(void);
+
 int64_t chan_after(int64_t ns);
 int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags);
 int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline);
@@ -112,6 +125,44 @@ int chan_value_set(int group, const char *key, const void *val, size_t len);
 ssize_t chan_value_get(int group, const char *key, void *buf, size_t len);
 int chan_go(int group, int (*fn)(int member, void *arg), void *arg);
 pid_t chan_fork(int group, const int *keep, unsigned n, int *member);
+
+/* Messages and cases, to initialise and to assign. What is sent is only read. */
+static inline struct chan_msg chan_recv_msg(void *buf, size_t len)
+{
+	struct chan_msg m = { buf, len, NULL, 0, 0 };
+
+	return m;
+}
+
+static inline struct chan_msg chan_send_msg(const void *msg, size_t len)
+{
+#ifdef __cplusplus
+	return chan_recv_msg(const_cast<void *>(msg), len);
+#else
+	return chan_recv_msg((void *)(uintptr_t)msg, len);
+#endif
+}
+
+static inline struct chan_case chan_send_case(int tx, const void *msg, size_t len)
+{
+	struct chan_case c = { tx, CHAN_SEND, 0, 0, chan_send_msg(msg, len) };
+
+	return c;
+}
+
+static inline struct chan_case chan_recv_case(int rx, void *buf, size_t len)
+{
+	struct chan_case c = { rx, CHAN_RECV, 0, 0, chan_recv_msg(buf, len) };
+
+	return c;
+}
+
+static inline struct chan_case chan_poll_case(int fd, unsigned events)
+{
+	struct chan_case c = { fd, CHAN_POLL, events, 0, { NULL, 0, NULL, 0, 0 } };
+
+	return c;
+}
 
 #ifdef __cplusplus
 }

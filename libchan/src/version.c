@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* Which library this is, and what the module can. */
+#include "call.h"
+
+_Static_assert(CHAN_HAS_URING == KCHAN_FEAT_URING &&
+	       CHAN_HAS_URING_PARK == KCHAN_FEAT_URING_PARK, "features");
+
+API unsigned chan_version(void)
+{
+	return CHAN_VERSION;
+}
+
+API uint64_t chan_features(void)
+{
+	struct kchan_features f = {};
+	struct kchan_out out = { .addr = (uintptr_t)&f, .size = sizeof(f) };
+	int dev = open_device();
+
+	if (dev < 0)
+		return 0;
+	call(dev, KCHAN_IOC_FEATURES, &out);
+	drop(dev);
+	return f.features;
+}
