@@ -114,11 +114,11 @@ libraries()	# directory: what its dynamic programs need goes below it
 	done
 }
 
-python()	# directory: an interpreter, what the asyncio example imports, libchan
+python()	# directory: an interpreter, what its example and its test import, libchan
 {
 	local py=/usr/bin/python3 f
 	install -D "$(readlink -f $py)" "$1/bin/python3"
-	$py -B -c 'import asyncio, ctypes, sys
+	$py -B -c 'import asyncio, ctypes, dataclasses, select, socket, sys, tempfile, traceback
 for m in list(sys.modules.values()):
 	f = getattr(m, "__file__", None)
 	if f: print(f)
