@@ -14,6 +14,7 @@
 #include <linux/kchan.h>
 
 #include "race.h"
+#include "tool.h"
 
 #define API __attribute__((visibility("default")))
 
@@ -37,26 +38,51 @@ static __attribute__((noinline, cold, unused)) int refused(int fd, int err)
 	return fail(err);
 }
 
+/* Without a trip through the C library where it can be avoided: the kernel's answer. */
+static inline long enter(int fd, unsigned long req, const void *arg)
+{
+	long ret;
+
+#if defined(__x86_64__) && defined(__LP64__)
+	__asm__ volatile("syscall" : "=a"(ret)
+			 : "0"(SYS_ioctl), "D"((long)fd), "S"(req), "d"(arg)
+			 : "rcx", "r11", "memory");
+#else
+	ret = ioctl(fd, req, arg);
+	if (ret < 0)
+		ret = -errno;
+#endif
+	return ret;
+}
+
+/* Where no tool watches. */
+static inline int call_bare(int fd, unsigned long req, const void *arg)
+{
+	long ret = enter(fd, req, arg);
+
+	return __builtin_expect(ret < 0, 0) ? refused(fd, -ret) : ret;
+}
+
 /*
- * Without a trip through the C library where it can be avoided. A race detector must
- * see the call: it runs signal handlers when the C library's calls return.
+ * A race detector must see the call: it runs signal handlers when the C library's
+ * calls return.
  */
 static inline int call(int fd, unsigned long req, const void *arg)
 {
 	int r;
 
-#if defined(__x86_64__) && defined(__LP64__)
-	if (!race_on()) {
-		long ret;
-
-		__asm__ volatile("syscall" : "=a"(ret)
-				 : "0"(SYS_ioctl), "D"((long)fd), "S"(req), "d"(arg)
-				 : "rcx", "r11", "memory");
-		return __builtin_expect(ret < 0, 0) ? refused(fd, -ret) : ret;
-	}
-#endif
+	if (!race_on())
+		return call_bare(fd, req, arg);
 	r = ioctl(fd, req, arg);
 	return r < 0 ? refused(fd, errno) : r;
+}
+
+/* One without a structure. */
+static inline int call_plain(int fd, unsigned long req, unsigned long arg)
+{
+	int r = tool_on() ? tool_ioctl(fd, req, arg) : enter(fd, req, (const void *)arg);
+
+	return r < 0 ? refused(fd, -r) : r;
 }
 
 /*

@@ -6,6 +6,7 @@
 #include "call.h"
 #include "fds.h"
 #include "race.h"
+#include "tool.h"
 
 _Static_assert(sizeof(struct chan_group_info) == sizeof(struct kchan_group_info), "layout");
 _Static_assert(offsetof(struct chan_group_info, why) ==
@@ -32,7 +33,7 @@ API int chan_group(int parent, int64_t deadline, unsigned flags, unsigned limit)
 
 API int chan_watch(int group)
 {
-	return call(group, KCHAN_IOC_WATCH, NULL);
+	return call_plain(group, KCHAN_IOC_WATCH, 0);
 }
 
 /* What a race detector should not take for a look at it. */
@@ -69,12 +70,16 @@ API int chan_join(int group, int under, int64_t deadline)
 static int leave(int member, int err, const char *why, unsigned flags)
 {
 	struct kchan_group_end e = { .why = (uintptr_t)why, .err = err, .flags = flags };
+	int r;
 
 	if (race_on()) {
 		race_release(RACE_MEMBERS, peek(member).parent_id);
 		race_release(RACE_ENDS, 0);
 	}
-	return call(member, KCHAN_IOC_LEAVE, &e);
+	r = call(member, KCHAN_IOC_LEAVE, &e);
+	if (!r && why && tool_on())
+		tool_text(why, KCHAN_WHY_SIZE - 1);
+	return r;
 }
 
 API int chan_leave(int member, int err, const char *why)
@@ -85,17 +90,24 @@ API int chan_leave(int member, int err, const char *why)
 API int chan_cancel(int group, int err, const char *why)
 {
 	struct kchan_group_end e = { .why = (uintptr_t)why, .err = err };
+	int r;
 
 	if (race_on())
 		race_release(RACE_ENDS, 0);
-	return call(group, KCHAN_IOC_CANCEL, &e);
+	r = call(group, KCHAN_IOC_CANCEL, &e);
+	if (!r && why && tool_on())
+		tool_text(why, KCHAN_WHY_SIZE - 1);
+	return r;
 }
 
 API int chan_wait(int group, int *first_err, int under, int64_t deadline)
 {
 	struct kchan_group_wait w = { .deadline = deadline, .under = under };
-	int r = call(group, KCHAN_IOC_WAIT, &w);
+	int r;
 
+	if (first_err && tool_on())
+		tool_room(first_err, sizeof(*first_err));
+	r = call(group, KCHAN_IOC_WAIT, &w);
 	if (race_on() && r < 0)
 		race_failed(-1, under, r);
 	if (r < 0)
@@ -104,8 +116,11 @@ API int chan_wait(int group, int *first_err, int under, int64_t deadline)
 		race_acquire(RACE_MEMBERS, peek(group).id);
 		race_closed(w.first_err);
 	}
-	if (first_err)
-		*first_err = w.first_err;
+	if (!first_err)
+		return 0;
+	*first_err = w.first_err;
+	if (tool_on())
+		tool_stored(first_err, sizeof(*first_err));
 	return 0;
 }
 
@@ -116,28 +131,53 @@ API int chan_group_info(int group, struct chan_group_info *info, size_t size)
 
 	if (size > UINT32_MAX)
 		return fail(EINVAL);
+	if (tool_on())
+		tool_room(info, size);
 	r = call(group, KCHAN_IOC_GROUP_INFO, &out);
-	if (race_on() && !r)
+	if (!r && tool_on()) {
+		tool_stored(info, size);
 		race_end_seen(info);
+	}
 	return r;
+}
+
+/* What the kernel has read of a key, whose value it then set, found, or not. */
+static void tell_key(const char *key, int r)
+{
+	if (r >= 0 || r == -EEXIST || r == -ENODATA || r == -EMSGSIZE)
+		tool_text(key, KCHAN_KEY_SIZE);
 }
 
 API int chan_value_set(int group, const char *key, const void *val, size_t len)
 {
 	struct kchan_value v = { .key = (uintptr_t)key, .val = (uintptr_t)val, .len = len };
+	int r;
 
+	if (!tool_on())
+		return call_bare(group, KCHAN_IOC_VALUE_SET, &v);
+	if (len <= KCHAN_VALUE_MAX)
+		tool_reads(val, len);
 	if (race_on())
 		race_release(RACE_VALUES, 0);
-	return call(group, KCHAN_IOC_VALUE_SET, &v);
+	r = call(group, KCHAN_IOC_VALUE_SET, &v);
+	tell_key(key, r);
+	return r;
 }
 
 API ssize_t chan_value_get(int group, const char *key, void *buf, size_t len)
 {
 	struct kchan_value v = { .key = (uintptr_t)key, .val = (uintptr_t)buf, .len = len };
-	int r = call(group, KCHAN_IOC_VALUE_GET, &v);
+	int r;
 
-	if (race_on() && r >= 0)
+	if (!tool_on())
+		return call_bare(group, KCHAN_IOC_VALUE_GET, &v);
+	tool_room(buf, len < KCHAN_VALUE_MAX ? len : KCHAN_VALUE_MAX);
+	r = call(group, KCHAN_IOC_VALUE_GET, &v);
+	tell_key(key, r);
+	if (r >= 0 && race_on())
 		race_acquire(RACE_VALUES, 0);
+	if (r >= 0 && len)
+		tool_stored(buf, r);
 	return r;
 }
 
@@ -215,6 +255,10 @@ API pid_t chan_fork(int group, const int *keep, unsigned n, int *member)
 
 	if (!member || (n && !keep))
 		return fail(EFAULT);
+	if (tool_on()) {
+		tool_reads(keep, n * sizeof(*keep));
+		tool_room(member, sizeof(*member));
+	}
 	for (unsigned i = 0; i < n; i++)
 		if (fcntl(keep[i], F_GETFD) < 0)
 			return fail(EBADF);
@@ -230,6 +274,8 @@ API pid_t chan_fork(int group, const int *keep, unsigned n, int *member)
 			_exit(127);
 		}
 		*member = fd;
+		if (tool_on())
+			tool_stored(member, sizeof(*member));
 		return 0;
 	}
 	if (pid < 0)
@@ -238,5 +284,7 @@ API pid_t chan_fork(int group, const int *keep, unsigned n, int *member)
 	if (pid < 0)
 		return fail(err);
 	*member = -1;
+	if (tool_on())
+		tool_stored(member, sizeof(*member));
 	return pid;
 }

@@ -8,6 +8,7 @@
 
 #include "call.h"
 #include "race.h"
+#include "tool.h"
 
 _Static_assert(sizeof(struct chan_case) == sizeof(struct kchan_case), "layout");
 _Static_assert(offsetof(struct chan_case, msg.res) ==
@@ -38,6 +39,8 @@ API int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags)
 
 	if (!end)
 		return fail(EFAULT);
+	if (tool_on())
+		tool_room(end, 2 * sizeof(*end));
 	dev = open_device();
 	if (dev < 0)
 		return dev;
@@ -47,25 +50,29 @@ API int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags)
 		return r;
 	end[0] = m.end[0];
 	end[1] = m.end[1];
+	if (tool_on())
+		tool_stored(end, 2 * sizeof(*end));
 	return 0;
 }
 
-/* No group, no tag, and no deadline but the two simplest: nothing to pack. */
+/* No group, no tag, and no deadline but the two simplest: nothing to pack, or to tell. */
 static int is_short(size_t len, int under, int64_t deadline)
 {
 	return under == -1 && len <= KCHAN_SHORT_MAX &&
-	       (deadline == CHAN_FOREVER || deadline == CHAN_NOW) && !race_on();
+	       (deadline == CHAN_FOREVER || deadline == CHAN_NOW) && no_tool;
 }
 
 static int transfer(int fd, unsigned long req, struct kchan_xfer *x, void *filled)
 {
 	int r;
 
-	if (!race_on())
-		return call(fd, req, x);
+	if (!tool_on())
+		return call_bare(fd, req, x);
 	x->tag = race_tag();
-	if (!filled)
-		race_reads((void *)(uintptr_t)x->buf, x->len);
+	if (filled)
+		tool_room(filled, x->len);
+	else
+		tool_reads((void *)(uintptr_t)x->buf, x->len);
 	race_release_tag(x->tag);
 	r = call(fd, req, x);
 	if (r < 0) {
@@ -74,7 +81,7 @@ static int transfer(int fd, unsigned long req, struct kchan_xfer *x, void *fille
 	}
 	race_acquire_tag(x->peer_tag);
 	if (filled)
-		race_writes(filled, r);
+		tool_stored(filled, r);
 	return r;
 }
 
@@ -93,7 +100,7 @@ API int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadli
 {
 	if (!is_short(len, under, deadline))
 		return send_long(tx, msg, len, under, deadline);
-	return call(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) : KCHAN_IOC_SEND_NOW(len), msg);
+	return call_bare(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) : KCHAN_IOC_SEND_NOW(len), msg);
 }
 
 static __attribute__((noinline)) ssize_t recv_long(int rx, void *buf, size_t len, int under,
@@ -110,7 +117,37 @@ API ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline
 {
 	if (!is_short(len, under, deadline))
 		return recv_long(rx, buf, len, under, deadline);
-	return call(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) : KCHAN_IOC_RECV_NOW(len), buf);
+	return call_bare(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) : KCHAN_IOC_RECV_NOW(len), buf);
+}
+
+static size_t fds_size(const struct chan_msg *m)
+{
+	return (m->nfds < KCHAN_MAX_FDS ? m->nfds : KCHAN_MAX_FDS) * sizeof(*m->fds);
+}
+
+/* What the call reads of a message, and where it may store; not what it is given back in. */
+static void tell_msg(const struct chan_msg *m, bool send)
+{
+	tool_reads(&m->buf, sizeof(m->buf));
+	tool_reads(&m->len, sizeof(m->len));
+	tool_reads(&m->nfds, sizeof(m->nfds));
+	if (m->nfds)
+		tool_reads(&m->fds, sizeof(m->fds));
+	if (send) {
+		tool_reads(m->buf, m->len);
+		tool_reads(m->fds, fds_size(m));
+	} else {
+		tool_room(m->buf, m->len);
+		tool_room(m->fds, fds_size(m));
+	}
+}
+
+static void tell_received(struct chan_msg *m)
+{
+	tool_stored(&m->len, sizeof(m->len));
+	tool_stored(&m->nfds, sizeof(m->nfds));
+	tool_stored(m->buf, m->len);
+	tool_stored(m->fds, fds_size(m));
 }
 
 static int batch(int fd, unsigned long req, struct chan_msg *msgs, unsigned n, int under,
@@ -124,8 +161,9 @@ static int batch(int fd, unsigned long req, struct chan_msg *msgs, unsigned n, i
 
 	if (n > KCHAN_MAX_BATCH)
 		return fail(EINVAL);
-	if (!race_on() || !n || !msgs)
+	if (!tool_on() || !n || !msgs)
 		return call(fd, req, &b);
+	tool_room(msgs, n * sizeof(*msgs));
 	b.n = 1;	/* each has a peer of its own to be told of */
 	for (done = 0; done < n; done++) {
 		struct chan_msg *m = &msgs[done];
@@ -133,8 +171,7 @@ static int batch(int fd, unsigned long req, struct chan_msg *msgs, unsigned n, i
 		b.msgs = (uintptr_t)m;
 		b.tag = race_tag();
 		b.peer_tag = 0;
-		if (req == KCHAN_IOC_SENDM)
-			race_reads(m->buf, m->len);
+		tell_msg(m, req == KCHAN_IOC_SENDM);
 		race_release_tag(b.tag);
 		r = call(fd, req, &b);
 		if (r < 0) {
@@ -142,8 +179,9 @@ static int batch(int fd, unsigned long req, struct chan_msg *msgs, unsigned n, i
 			break;
 		}
 		race_acquire_tag(b.peer_tag);
+		tool_stored(&m->res, sizeof(m->res));
 		if (req == KCHAN_IOC_RECVM)
-			race_writes(m->buf, m->len);
+			tell_received(m);
 		b.deadline = CHAN_NOW;
 	}
 	return done ? (int)done : r;
@@ -191,34 +229,71 @@ static int select_fd(const struct chan_case *cases, unsigned n, int under, int *
 	return *opened < 0 ? fail(-*opened) : *opened;
 }
 
-/* What a select may send is read now, and any peer may see what was done before. */
-static uint32_t race_before(const struct chan_case *cases, unsigned n)
+/*
+ * Any of the cases may be done, and what may be sent is read now; and any peer may see
+ * what was done before.
+ */
+static uint32_t tell_cases(const struct chan_case *cases, unsigned n)
 {
 	uint32_t tag = race_tag();
 
-	for (unsigned i = 0; cases && i < n && n <= KCHAN_MAX_CASES; i++)
-		if (cases[i].fd >= 0 && cases[i].op == CHAN_SEND)
-			race_reads(cases[i].msg.buf, cases[i].msg.len);
+	for (unsigned i = 0; i < n; i++) {
+		const struct chan_case *c = &cases[i];
+
+		tool_reads(&c->fd, sizeof(c->fd));
+		if (c->fd == -1)
+			continue;
+		tool_reads(&c->op, sizeof(c->op));
+		tool_reads(&c->events, sizeof(c->events));
+		if (c->op != CHAN_POLL)
+			tell_msg(&c->msg, c->op == CHAN_SEND);
+	}
 	race_release_tag(tag);
 	return tag;
 }
 
-static void race_done(const struct chan_case *c, uint32_t peer_tag)
+/* An end or a shut that a poll saw, if it is one of ours. */
+static void poll_done(int fd)
 {
 	struct chan_group_info g;
 	struct chan_info i;
 
-	if (c->op == CHAN_POLL) {	/* an end or a shut that it saw, if it is one of ours */
-		if (chan_info(c->fd, &i, sizeof(i)))
-			chan_group_info(c->fd, &g, sizeof(g));
-		return;
-	}
+	if (race_on() && chan_info(fd, &i, sizeof(i)))
+		chan_group_info(fd, &g, sizeof(g));
+}
+
+/* A case has sent or received. */
+static void moved(struct chan_case *c, uint32_t peer_tag, bool received)
+{
+	tool_stored(&c->msg.res, sizeof(c->msg.res));
 	race_failed(c->fd, -1, c->msg.res);
 	if (c->msg.res < 0)
 		return;
 	race_acquire_tag(peer_tag);
-	if (c->op == CHAN_RECV)
-		race_writes(c->msg.buf, c->msg.res);
+	if (received)
+		tell_received(&c->msg);
+}
+
+static void selected(struct chan_case *c, uint32_t peer_tag)
+{
+	if (c->op != CHAN_POLL) {
+		moved(c, peer_tag, c->op == CHAN_RECV);
+		return;
+	}
+	tool_stored(&c->msg.res, sizeof(c->msg.res));
+	tool_stored(&c->revents, sizeof(c->revents));
+	poll_done(c->fd);
+}
+
+/* Of an armed select only the case that was done names memory, and nothing else need be set. */
+static void fetched(struct chan_case *c, uint32_t peer_tag)
+{
+	bool received = c->op != CHAN_SEND;
+
+	tool_stored(&c->msg.res, sizeof(c->msg.res));
+	if (received && c->msg.res >= 0)
+		tell_msg(&c->msg, false);
+	moved(c, peer_tag, received);
 }
 
 static int check_cases(const struct chan_case *cases, unsigned n, unsigned flags)
@@ -234,12 +309,15 @@ API int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int und
 	struct kchan_select s = {
 		.cases = (uintptr_t)cases, .n = n, .flags = flags | KCHAN_MAY_HANDLE,
 		.deadline = deadline, .under = under,
-		.tag = race_on() ? race_before(cases, n) : 0,
 	};
 	int fd, opened = -1, r = check_cases(cases, n, flags);
 
 	if (r)
 		return r;
+	if (tool_on()) {
+		tool_room(cases, n * sizeof(*cases));
+		s.tag = tell_cases(cases, n);
+	}
 	fd = select_fd(cases, n, under, &opened);
 	if (fd < 0)
 		return fd;
@@ -254,9 +332,11 @@ API int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int und
 	}
 	if (opened >= 0)
 		drop(opened);
-	if (race_on() && r >= 0)
-		race_done(&cases[r], s.peer_tag);
-	else if (race_on())
+	if (!tool_on())
+		return r;
+	if (r >= 0)
+		selected(&cases[r], s.peer_tag);
+	else
 		race_failed(-1, under, r);
 	return r;
 }
@@ -268,8 +348,8 @@ API int chan_arm(const struct chan_case *cases, unsigned n, unsigned flags)
 
 	if (r)
 		return r;
-	if (race_on())
-		a.tag = race_before(cases, n);
+	if (tool_on())
+		a.tag = tell_cases(cases, n);
 	fd = select_fd(cases, n, -1, &opened);
 	if (fd < 0)
 		return fd;
@@ -287,8 +367,8 @@ API int chan_fired(int armed, struct chan_case *cases, unsigned n)
 	if (r)
 		return r;
 	r = call(armed, KCHAN_IOC_FIRED, &f);
-	if (race_on() && r >= 0)
-		race_done(&cases[r], f.tag);
+	if (r >= 0 && tool_on())
+		fetched(&cases[r], f.tag);
 	return r;
 }
 
@@ -311,9 +391,13 @@ API int chan_info(int end, struct chan_info *info, size_t size)
 
 	if (size > UINT32_MAX)
 		return fail(EINVAL);
+	if (tool_on())
+		tool_room(info, size);
 	r = call(end, KCHAN_IOC_INFO, &out);
-	if (race_on() && !r)
+	if (!r && tool_on()) {
+		tool_stored(info, size);
 		race_shut_seen(info);
+	}
 	return r;
 }
 
@@ -346,8 +430,7 @@ API int chan_kind(int fd)
 	dev = open_device();
 	if (dev < 0)
 		return kind_by_name(fd);
-	r = ioctl(dev, KCHAN_IOC_KIND, (unsigned long)fd);
-	r = r < 0 ? -errno : r;
+	r = call_plain(dev, KCHAN_IOC_KIND, fd);
 	drop(dev);
 	return r;
 }

@@ -28,6 +28,8 @@ uint32_t race_tag(void)
 	struct timespec t;
 	uint32_t tag;
 
+	if (!race_on())
+		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	tag = mix((uint64_t)t.tv_sec * 1000000000 + t.tv_nsec +
 		  ((uint64_t)syscall(SYS_gettid) << 40));
@@ -36,7 +38,8 @@ uint32_t race_tag(void)
 
 void race_release_tag(uint32_t tag)
 {
-	__tsan_release(at(tag));
+	if (tag)
+		__tsan_release(at(tag));
 }
 
 void race_acquire_tag(uint32_t tag)
@@ -64,7 +67,7 @@ void race_closed(int err)
 
 void race_shut_seen(const struct chan_info *i)
 {
-	if (!i->shut)
+	if (!race_on() || !i->shut)
 		return;
 	race_acquire(RACE_SHUT, i->id);
 	race_closed(i->send_err);
@@ -73,7 +76,7 @@ void race_shut_seen(const struct chan_info *i)
 
 void race_end_seen(const struct chan_group_info *i)
 {
-	if (i->state != CHAN_ENDED)
+	if (!race_on() || i->state != CHAN_ENDED)
 		return;
 	race_acquire(RACE_ENDS, 0);
 	race_closed(i->err);
@@ -85,21 +88,11 @@ void race_failed(int fd, int under, int r)
 	struct chan_info c;
 	int saved = errno;
 
+	if (!race_on())
+		return;
 	if (r == -EPIPE || r == -ECONNRESET)
 		chan_info(fd, &c, sizeof(c));	/* which sees it */
 	else if ((r == -ECANCELED || r == -ETIMEDOUT) && under != -1)
 		chan_group_info(under, &g, sizeof(g));
 	errno = saved;
-}
-
-void race_reads(const void *p, size_t len)
-{
-	if (len)
-		__tsan_read_range((void *)p, len);
-}
-
-void race_writes(void *p, size_t len)
-{
-	if (len)
-		__tsan_write_range(p, len);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a race detector (ThreadSanitizer) is told. In a program built with it the
- * weak symbols below exist, and each call tells which memory it reads and writes
- * and who synchronises with whom; in any other program all of this is one test.
+ * weak symbols below exist, and each call tells who synchronises with whom; which memory
+ * it reads and writes, tool.h tells. In any other program none of this does anything.
  *
  * A transfer carries a tag, a number that names an address in race_map: whoever
  * sends releases the address of its tag and acquires that of the tag it is given,
@@ -24,7 +24,7 @@
 
 extern void __tsan_acquire(void *) __attribute__((weak));
 extern void __tsan_release(void *) __attribute__((weak));
-extern void __tsan_read_range(void *, long) __attribute__((weak));
+extern void __tsan_read_range(void *, long) __attribute__((weak));	/* for tool.c */
 extern void __tsan_write_range(void *, long) __attribute__((weak));
 extern void __tsan_java_finalize(void) __attribute__((weak));	/* acquires from all */
 
@@ -32,7 +32,7 @@ extern void __tsan_java_finalize(void) __attribute__((weak));	/* acquires from a
 
 enum race_kind { RACE_SHUT = 1, RACE_MEMBERS, RACE_ENDS, RACE_VALUES };
 
-uint32_t race_tag(void);
+uint32_t race_tag(void);	/* 0: nobody asks for one */
 void race_release_tag(uint32_t tag);
 void race_acquire_tag(uint32_t tag);
 void race_release(enum race_kind kind, uint64_t id);
@@ -40,8 +40,6 @@ void race_acquire(enum race_kind kind, uint64_t id);
 void race_shut_seen(const struct chan_info *i);
 void race_end_seen(const struct chan_group_info *i);
 void race_closed(int err);
-void race_reads(const void *p, size_t len);
-void race_writes(void *p, size_t len);
 
 /* What has ended the call on @fd, or under @under, with error @r? Keeps errno. */
 void race_failed(int fd, int under, int r);
