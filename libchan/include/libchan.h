@@ -97,34 +97,64 @@ struct chan_group_info {
 	uint32_t reserved;
 };
 
+/* Which argument points to what is read or stored: gcc warns where that can't be right. */
+#if defined(__has_attribute)
+#if __has_attribute(access)
+#define LIBCHAN_ACCESS(...)	__attribute__((access(__VA_ARGS__)))
+#endif
+#endif
+#ifndef LIBCHAN_ACCESS
+#define LIBCHAN_ACCESS(...)
+#endif
+
 unsigned chan_version(void);
 uint64_t chan_features(void);
 
 int64_t chan_after(int64_t ns);
 int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags);
+LIBCHAN_ACCESS(read_only, 2, 3)
 int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline);
+LIBCHAN_ACCESS(write_only, 2, 3)
 ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline);
+LIBCHAN_ACCESS(read_write, 2, 3)
 int chan_sendm(int tx, struct chan_msg *msgs, unsigned n, int under, int64_t deadline);
+LIBCHAN_ACCESS(read_write, 2, 3)
 int chan_recvm(int rx, struct chan_msg *msgs, unsigned n, int under, int64_t deadline);
+LIBCHAN_ACCESS(read_write, 1, 2)
 int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int under,
 		int64_t deadline);
+LIBCHAN_ACCESS(read_only, 1, 2)
 int chan_arm(const struct chan_case *cases, unsigned n, unsigned flags);
+LIBCHAN_ACCESS(read_write, 2, 3)
 int chan_fired(int armed, struct chan_case *cases, unsigned n);
 int chan_shut(int end, int err);
+LIBCHAN_ACCESS(write_only, 2)
 int chan_info(int end, struct chan_info *info, size_t size);
 int chan_kind(int fd);
 
 int chan_group(int parent, int64_t deadline, unsigned flags, unsigned limit);
 int chan_watch(int group);
 int chan_join(int group, int under, int64_t deadline);
+LIBCHAN_ACCESS(read_only, 3)
 int chan_leave(int member, int err, const char *why);
+LIBCHAN_ACCESS(read_only, 3)
 int chan_cancel(int group, int err, const char *why);
+LIBCHAN_ACCESS(write_only, 2)
 int chan_wait(int group, int *first_err, int under, int64_t deadline);
+LIBCHAN_ACCESS(write_only, 2)
 int chan_group_info(int group, struct chan_group_info *info, size_t size);
+LIBCHAN_ACCESS(read_only, 2)
+LIBCHAN_ACCESS(read_only, 3, 4)
 int chan_value_set(int group, const char *key, const void *val, size_t len);
+LIBCHAN_ACCESS(read_only, 2)
+LIBCHAN_ACCESS(write_only, 3, 4)
 ssize_t chan_value_get(int group, const char *key, void *buf, size_t len);
 int chan_go(int group, int (*fn)(int member, void *arg), void *arg);
+LIBCHAN_ACCESS(read_only, 2, 3)
+LIBCHAN_ACCESS(write_only, 4)
 pid_t chan_fork(int group, const int *keep, unsigned n, int *member);
+
+#undef LIBCHAN_ACCESS
 
 /* Messages and cases, to initialise and to assign. What is sent is only read. */
 static inline struct chan_msg chan_recv_msg(void *buf, size_t len)
