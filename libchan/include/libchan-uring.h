@@ -19,6 +19,22 @@
 #include <linux/kchan.h>
 #include <libchan.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define LIBCHAN_ASAN
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LIBCHAN_ASAN
+#elif __has_feature(memory_sanitizer)
+#define LIBCHAN_MSAN
+#endif
+#endif
+#ifdef LIBCHAN_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+#ifdef LIBCHAN_MSAN
+#include <sanitizer/msan_interface.h>
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -40,6 +56,47 @@ static inline void chan_prep_command_(struct io_uring_sqe *sqe, int fd, uint32_t
 	memcpy((char *)sqe + 48, &cmd, sizeof(cmd));
 }
 
+/*
+ * What a tool that watches memory is told, valgrind if its memcheck.h was included
+ * before. Nobody is called when a command has completed, so what may be stored then
+ * counts as initialised from here on: all the room.
+ */
+static inline void chan_prep_memory_(const void *p, size_t len, int store)
+{
+#ifdef LIBCHAN_ASAN
+	const void *bad = len ? __asan_region_is_poisoned((void *)p, len) : NULL;
+
+	if (bad)
+		(void)*(const volatile char *)bad;	/* which is reported */
+#endif
+#ifdef LIBCHAN_MSAN
+	if (store)
+		__msan_unpoison(p, len);
+	else
+		__msan_check_mem_is_initialized(p, len);
+#endif
+#ifdef VALGRIND_MAKE_MEM_DEFINED
+	if (!store)
+		(void)VALGRIND_CHECK_MEM_IS_DEFINED(p, len);
+	else if (!VALGRIND_CHECK_MEM_IS_ADDRESSABLE(p, len))
+		(void)VALGRIND_MAKE_MEM_DEFINED(p, len);
+#endif
+	(void)p;
+	(void)len;
+	(void)store;
+}
+
+static inline void chan_prep_case_(struct chan_case *c)
+{
+	if (c->fd == -1)
+		return;
+	chan_prep_memory_(c->msg.buf, c->msg.len, c->op == CHAN_RECV);
+	if (c->msg.nfds)
+		chan_prep_memory_(c->msg.fds, c->msg.nfds * sizeof(*c->msg.fds),
+				  c->op == CHAN_RECV);
+	chan_prep_memory_(&c->msg.res, sizeof(c->msg.res), 1);
+}
+
 static inline void chan_prep_transfer_(struct io_uring_sqe *sqe, int fd, uint32_t op,
 				      struct kchan_xfer *x, const void *buf, size_t len,
 				      int under, int64_t deadline)
@@ -55,12 +112,14 @@ static inline void chan_prep_transfer_(struct io_uring_sqe *sqe, int fd, uint32_
 static inline void chan_prep_send(struct io_uring_sqe *sqe, int tx, struct kchan_xfer *x,
 				  const void *msg, size_t len, int under, int64_t deadline)
 {
+	chan_prep_memory_(msg, len, 0);
 	chan_prep_transfer_(sqe, tx, KCHAN_IOC_SEND, x, msg, len, under, deadline);
 }
 
 static inline void chan_prep_recv(struct io_uring_sqe *sqe, int rx, struct kchan_xfer *x,
 				  void *buf, size_t len, int under, int64_t deadline)
 {
+	chan_prep_memory_(buf, len, 1);
 	chan_prep_transfer_(sqe, rx, KCHAN_IOC_RECV, x, buf, len, under, deadline);
 }
 
@@ -92,6 +151,10 @@ static inline void chan_prep_select(struct io_uring_sqe *sqe, int fd, struct kch
 				    struct chan_case *cases, unsigned n, unsigned flags,
 				    int under, int64_t deadline)
 {
+#if defined(LIBCHAN_ASAN) || defined(LIBCHAN_MSAN) || defined(VALGRIND_MAKE_MEM_DEFINED)
+	for (unsigned i = 0; i < n; i++)
+		chan_prep_case_(&cases[i]);
+#endif
 	memset(s, 0, sizeof(*s));
 	s->cases = (uintptr_t)cases;
 	s->n = n;
@@ -100,6 +163,9 @@ static inline void chan_prep_select(struct io_uring_sqe *sqe, int fd, struct kch
 	s->under = under;
 	chan_prep_command_(sqe, fd, KCHAN_IOC_SELECT, s, sizeof(*s));
 }
+
+#undef LIBCHAN_ASAN
+#undef LIBCHAN_MSAN
 
 #ifdef __cplusplus
 }
