@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Programs that ThreadSanitizer judges. Each is a function that runs in a fresh
- * process, this program started again; what it reports ends that with status 66.
- * A program that is right must be silent, a racy one must be reported: else what
- * the library tells ThreadSanitizer is too little, or too much.
+ * Programs that ThreadSanitizer judges. A program that is right must be silent, a racy
+ * one must be reported: else what the library tells it is too little, or too much.
  */
 #ifndef TSAN_UTIL_H
 #define TSAN_UTIL_H
@@ -11,10 +9,9 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#include "util.h"
+#include "again.h"
 #include "harness.h"
 
-#define REPORTED	66
 #define RACY_RUNS	5	/* that one of so many is reported is enough */
 
 struct program {
@@ -22,18 +19,10 @@ struct program {
 	void (*fn)(void);
 };
 
-/* What goes wrong beside races: status 1. */
-#define MUST(x) do {							\
-	if (!(x)) {							\
-		fprintf(stderr, "%s:%d: %s\n", __func__, __LINE__, #x);	\
-		_exit(1);						\
-	}								\
-} while (0)
-
 /* Runs before main() where this program is started again for one of @list. */
 static void run_program(const struct program *list, unsigned n)
 {
-	const char *name = getenv("TSAN_PROGRAM");
+	const char *name = asked_for();
 
 	if (!name)
 		return;
@@ -51,45 +40,17 @@ static void run_program(const struct program *list, unsigned n)
 		run_program(list, sizeof(list) / sizeof(list[0])); \
 	}
 
-/* The exit status of @name, and what it has said in @out. */
-static int run_again(const char *name, char *out, size_t size)
+static int judge(const char *name, char *out, size_t size)
 {
-	int p[2], status;
-	size_t got = 0;
-	ssize_t n;
-	pid_t pid;
-
-	if (pipe2(p, O_CLOEXEC))
-		return -1;
-	pid = fork();
-	if (!pid) {
-		dup2(p[1], 2);
-		setenv("TSAN_PROGRAM", name, 1);
-		setenv("TSAN_OPTIONS", "exitcode=66 halt_on_error=1 report_thread_leaks=0", 1);
-		execl("/proc/self/exe", name, NULL);
-		_exit(3);
-	}
-	close(p[1]);
-	unsetenv("TSAN_PROGRAM");
-	while (got < size - 1 && (n = read(p[0], out + got, size - 1 - got)) > 0)
-		got += n;
-	out[got] = 0;
-	close(p[0]);
-	if (waitpid(pid, &status, 0) != pid)
-		return -1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-static void show(const char *name, int status, const char *out)
-{
-	fprintf(stderr, "# %s: status %d\n%s\n", name, status, out);
+	setenv("TSAN_OPTIONS", "exitcode=66 halt_on_error=1 report_thread_leaks=0", 1);
+	return run_again(NULL, name, out, size);
 }
 
 /* Is the program silent, and right? */
 static bool silent(const char *name)
 {
 	static char out[8192];
-	int status = run_again(name, out, sizeof(out));
+	int status = judge(name, out, sizeof(out));
 
 	if (!status && !out[0])
 		return true;
@@ -104,7 +65,7 @@ static bool reported(const char *name)
 	int status = 0;
 
 	for (int i = 0; i < RACY_RUNS && !status; i++)
-		status = run_again(name, out, sizeof(out));
+		status = judge(name, out, sizeof(out));
 	if (status == REPORTED && strstr(out, "data race"))
 		return true;
 	show(name, status, out);

@@ -3,7 +3,7 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${KCHAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kchan}
 build=$top/build
-packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod python3 mandoc gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 liburing-dev libuv1-dev libevent-dev libev-dev libglib2.0-dev pkg-config golang-go linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
+packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod python3 mandoc gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 libasan8 clang libclang-rt-14-dev valgrind libc6-dbg liburing-dev libuv1-dev libevent-dev libev-dev libglib2.0-dev pkg-config golang-go linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
 
 . "$top/tools/need.sh"
 . "$top/vm/newest.sh"
@@ -114,6 +114,18 @@ libraries()	# directory: what its dynamic programs need goes below it
 	done
 }
 
+memcheck()	# directory: valgrind's memcheck, and the symbols of the loader that it asks for
+{
+	local f id
+	[ -e "$1/selftests/memcheck_calls" ] || return 0
+	for f in /usr/bin/valgrind.bin /usr/libexec/valgrind/{default.supp,memcheck-amd64-linux,vgpreload_{core,memcheck}-amd64-linux.so}; do
+		install -D "$f" "$1$f"
+	done
+	id=$(readelf -n /lib64/ld-linux-x86-64.so.2 | sed -n 's/.*Build ID: //p')
+	f=/usr/lib/debug/.build-id/${id:0:2}/${id:2}.debug
+	install -D $f "$1$f"
+}
+
 python()	# directory: an interpreter, what its example and its test import, libchan
 {
 	local py=/usr/bin/python3 f
@@ -143,6 +155,7 @@ initramfs()	# name: build/NAME/initrd.gz from the programs and build/NAME/kmod/k
 	cp "$build"/docs/bin/* "$root/docs/"
 	strip "$root"/selftests/* "$root"/examples/* "$root"/docs/* 2>/dev/null || true
 	python "$root"
+	memcheck "$root"
 	libraries "$root"
 	[ -e "$root/dev/console" ] || mknod "$root/dev/console" c 5 1 2>/dev/null || true
 	(cd "$root" && find . | cpio -o -H newc --quiet -R 0:0 | gzip -1 > ../initrd.gz)
