@@ -231,9 +231,9 @@ static int select_fd(const struct chan_case *cases, unsigned n, int under, int *
 
 /*
  * Any of the cases may be done, and what may be sent is read now; and any peer may see
- * what was done before.
+ * what was done before. Where one that is armed will receive is not known yet.
  */
-static uint32_t tell_cases(const struct chan_case *cases, unsigned n)
+static uint32_t tell_cases(const struct chan_case *cases, unsigned n, bool arm)
 {
 	uint32_t tag = race_tag();
 
@@ -245,8 +245,12 @@ static uint32_t tell_cases(const struct chan_case *cases, unsigned n)
 			continue;
 		tool_reads(&c->op, sizeof(c->op));
 		tool_reads(&c->events, sizeof(c->events));
-		if (c->op != CHAN_POLL)
+		if (c->op == CHAN_SEND || (c->op == CHAN_RECV && !arm)) {
 			tell_msg(&c->msg, c->op == CHAN_SEND);
+		} else if (c->op == CHAN_RECV) {
+			tool_reads(&c->msg.len, sizeof(c->msg.len));
+			tool_reads(&c->msg.nfds, sizeof(c->msg.nfds));
+		}
 	}
 	race_release_tag(tag);
 	return tag;
@@ -316,7 +320,7 @@ API int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int und
 		return r;
 	if (tool_on()) {
 		tool_room(cases, n * sizeof(*cases));
-		s.tag = tell_cases(cases, n);
+		s.tag = tell_cases(cases, n, false);
 	}
 	fd = select_fd(cases, n, under, &opened);
 	if (fd < 0)
@@ -349,7 +353,7 @@ API int chan_arm(const struct chan_case *cases, unsigned n, unsigned flags)
 	if (r)
 		return r;
 	if (tool_on())
-		a.tag = tell_cases(cases, n);
+		a.tag = tell_cases(cases, n, true);
 	fd = select_fd(cases, n, -1, &opened);
 	if (fd < 0)
 		return fd;
