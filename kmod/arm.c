@@ -52,6 +52,7 @@ static void unpark_work(struct work_struct *work)
 {
 	struct kchan_armed *a = container_of(work, struct kchan_armed, unpark);
 
+	kchan_pause(unpark);
 	sel_dequeue(&a->s);
 	kchan_armed_put(a);
 }
@@ -64,6 +65,7 @@ static void armed_done(struct kchan_waiter *w)
 {
 	struct kchan_armed *a = armed_of(w);
 
+	kchan_pause(armed_done);
 	wake_up_interruptible_poll(&a->poll, EPOLLIN | EPOLLRDNORM);
 	if (a->s.n > 1)
 		queue_work(kchan_unpark_wq, &a->unpark);	/* takes the reference over */
@@ -98,6 +100,7 @@ static int armed_release(struct inode *inode, struct file *file)
 	struct kchan_armed *a = file->private_data;
 	struct sel *s = &a->s;
 
+	kchan_pause(armed_release);
 	if (kchan_abort(&s->w, -ECANCELED, false))
 		kchan_tell_all(&a->poll, EPOLLHUP);
 	sel_dequeue(s);
@@ -152,6 +155,7 @@ static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg,
 	case FETCHING:	/* by another thread, which may yet fail */
 		return -EAGAIN;
 	}
+	kchan_pause(armed_fetching);
 	s->compat = compat;
 	s->ucases = u64_to_user_ptr(f.cases);
 	i = s->w.fired;

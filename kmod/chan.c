@@ -461,8 +461,10 @@ void kchan_put_back(struct kchan *c, struct kchan_payload *p)
 /* Copy a received message out: its length, or an error and it is put back. */
 int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *dst)
 {
-	int err = kchan_store(p, dst);
+	int err;
 
+	kchan_pause(deliver);
+	err = kchan_store(p, dst);
 	if (unlikely(err)) {
 		kchan_put_back(c, p);
 		return err;
@@ -551,6 +553,7 @@ void kchan_end(struct kchan *c, int side)
 	if (side == KCHAN_SIDE_RX)
 		c->rx_gone = true;
 	spin_unlock(&c->lock);
+	kchan_pause(end);
 	kchan_shut(c, side, EOWNERDEAD);
 	if (side == KCHAN_SIDE_RX) {
 		discard(c);

@@ -337,12 +337,14 @@ __poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct
 	__poll_t mask;
 
 	poll_wait(file, side == KCHAN_SIDE_RX ? &c->rx_poll : &c->tx_poll, pt);
+	kchan_pause(poll_queued);
 	do {
 		steps = KCHAN_STEPS;
 		spin_lock(&c->lock);
 		mask = events_of(c, side, self, &steps);
 		spin_unlock(&c->lock);
 	} while (unlikely(!mask && !steps));
+	kchan_pause(poll_looked);
 	return mask;
 }
 

@@ -77,6 +77,7 @@ static void expire_work(struct work_struct *work)
 {
 	struct kgroup *g = container_of(work, struct kgroup, expire);
 
+	kchan_pause(group_expire);
 	expire(g);
 	kgroup_put(g);
 }
@@ -267,6 +268,7 @@ static void mark(struct kgroup *g, const struct kgroup_cause *end, bool late_cou
 		end = &by_deadline;
 	smp_store_release(&g->end, end);	/* pairs with end_of() */
 	spin_unlock(&g->lock);
+	kchan_pause(group_marked);
 	complete_queue(g, &g->under, KCHAN_ABORTED, error_of(end));
 	complete_queue(g, &g->joiners, KCHAN_ABORTED, join_error(end));
 	kchan_tell_all(&g->poll, EPOLLIN | EPOLLRDNORM);
@@ -315,6 +317,7 @@ static void end_for(struct kgroup *g, int err, const char *why)
 /* Whoever ended it first: on return all below is ended. */
 void kgroup_cancel(struct kgroup *g, int err, const char *why)
 {
+	kchan_pause(group_cancel);
 	mutex_lock(&g->tree->lock);
 	end_for(g, err, why);
 	mutex_unlock(&g->tree->lock);
@@ -356,8 +359,10 @@ static void link_or_end(struct kgroup *g)
 /* 0, or -EINTR: the caller was killed while others had the tree. */
 int kgroup_birth(struct kgroup *g)
 {
-	int err = mutex_lock_killable(&g->tree->lock);
+	int err;
 
+	kchan_pause(group_birth);
+	err = mutex_lock_killable(&g->tree->lock);
 	if (err)
 		return err;
 	link_or_end(g);
@@ -426,6 +431,7 @@ static void count_out(struct kgroup *g, int err)
 	none = !g->members;
 	idle = uncount(g);
 	spin_unlock(&g->lock);
+	kchan_pause(member_out);
 	kchan_wake_all(&wk);
 	complete_queue(g, &released, KCHAN_DONE, 0);
 	if (none)
@@ -442,6 +448,7 @@ int kgroup_leave(struct kgroup *g, int err, const char *why, bool unjoin)
 
 	if (!g->member)
 		return -EINVAL;
+	kchan_pause(group_leave);
 	mutex_lock(&g->tree->lock);
 	if (g->left) {
 		mutex_unlock(&g->tree->lock);
@@ -492,6 +499,7 @@ int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *
 	int err = 0;
 
 	n->waiter = w;
+	kchan_pause(group_attach);
 	spin_lock(&g->lock);
 	if (g->end)
 		err = error_of(g->end);
@@ -538,6 +546,7 @@ static int wait_in(struct kgroup *g, struct list_head *q, int (*ready)(struct kg
 		if (r)
 			return r;
 	}
+	kchan_pause(group_queue);
 	spin_lock(&g->lock);
 	r = ready(g);
 	if (r == KCHAN_WAIT)
@@ -578,6 +587,7 @@ int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s
 	r = wait_in(g, &g->joiners, take_place, under, deadline);
 	if (r)
 		return r;
+	kchan_pause(join_has_place);
 	r = mutex_lock_killable(&g->tree->lock);
 	if (r)
 		goto give_back;

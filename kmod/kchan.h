@@ -74,6 +74,7 @@
 #include <linux/kchan.h>
 
 #include "compat.h"
+#include "pause.h"
 
 #define KCHAN_INLINE	128	/* messages up to this live in slots and nodes */
 #define KCHAN_WAKES	16	/* waiters completed per hold of a lock */

@@ -253,8 +253,10 @@ static int __init kchan_init(void)
 	err = kgroup_init();
 	if (!err) {
 		err = misc_register(&dev);
-		if (!err)
+		if (!err) {
+			kchan_pause_init();
 			return 0;
+		}
 		kgroup_exit();
 	}
 	kchan_due_exit();
@@ -268,6 +270,7 @@ module_init(kchan_init);
 static void __exit kchan_exit(void)
 {
 	misc_deregister(&dev);
+	kchan_pause_exit();
 	kchan_due_exit();
 	destroy_queues();
 	kgroup_exit();

@@ -189,6 +189,7 @@ int kchan_select_ready(const struct kchan_select *a, struct kgroup *under)
 		    !look(&best, chunk, i, n, a->flags & KCHAN_PRIO))
 			break;
 	}
+	kchan_pause(select_looked);
 	if (best.c && i == a->n && !kgroup_error_or(under, 0))
 		r = take(&best, under, uk + best.i);
 	if (best.c)

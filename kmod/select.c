@@ -111,6 +111,7 @@ int sel_probe(struct sel *s, bool exact)
 			i = pick(s, k);
 			if (!is_out(&s->cs[i]) && probe(s, i))
 				return 0;
+			kchan_pause(select_probed);
 		}
 		if (!exact || !changed(s))
 			return KCHAN_WAIT;
@@ -228,6 +229,7 @@ enum sel_how sel_enqueue(struct sel *s)
 		how = s->cs[i].c ? enqueue_one(s, i) : watch_one(s, i);
 		if (how != SEL_QUEUED)
 			return how;
+		kchan_pause(select_queued);
 		if (smp_load_acquire(&s->w.state) != KCHAN_PENDING)
 			return SEL_CHOSEN;
 	}
@@ -271,6 +273,7 @@ static int sleep_any(struct sel *s, struct kgroup *under, s64 deadline)
 
 	for (;;) {
 		err = kchan_sleep(&s->w, deadline, under);
+		kchan_pause(select_woken);
 		/* a file that was ready in time may not have been asked yet */
 		if (err == -ETIMEDOUT && s->polls && sample_all(s) == SEL_FOUND)
 			return 0;
@@ -278,8 +281,10 @@ static int sleep_any(struct sel *s, struct kgroup *under, s64 deadline)
 			return kchan_settle(&s->w, err);
 		WRITE_ONCE(s->w.poked, false);
 		smp_mb();	/* who pokes after this has made the file ready after we ask */
+		kchan_pause(select_unpoked);
 		if (sample_all(s) == SEL_FOUND)
 			return 0;
+		kchan_pause(select_sampled);
 		err = kchan_late(deadline);	/* it may not come to a sleep again */
 		if (err)
 			return kchan_settle(&s->w, err);

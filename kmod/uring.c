@@ -183,6 +183,7 @@ static long result(struct kchan_op *op, bool dead)
 /* It has ended: take it back everywhere and answer. */
 static void finish(struct kchan_op *op, unsigned int issue_flags, bool dead)
 {
+	kchan_pause(uring_finish);
 	if (op->timed && hrtimer_cancel(&op->timer))
 		op_put(op);	/* never the last */
 	sel_dequeue(&op->s);
@@ -226,6 +227,7 @@ static void late_work(struct work_struct *work)
 {
 	struct kchan_op *op = container_of(work, struct kchan_op, late);
 
+	kchan_pause(uring_late);
 	kchan_abort(&op->s.w, -ETIMEDOUT, true);
 	op_put(op);
 }

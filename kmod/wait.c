@@ -97,8 +97,10 @@ int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer)
 	spinlock_t *b = peer && !peer->single ? &peer->lock : NULL;
 	int ret = PAIR_OK;
 
+	kchan_pause(pair);
 	if (a && b) {
 		lock_waiter(min(a, b), 0);
+		kchan_pause(pair_half);
 		lock_waiter(max(a, b), SINGLE_DEPTH_NESTING);
 	} else {
 		lock_waiter(a ?: b, 0);
@@ -286,6 +288,7 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
 		}
 		if (READ_ONCE(w->poked))
 			break;
+		kchan_pause(sleep);
 		if (until == KTIME_MAX)
 			schedule();
 		else if (!schedule_hrtimeout_range(&until, current->timer_slack_ns,
@@ -304,6 +307,7 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
  */
 int kchan_settle(struct kchan_waiter *w, int err)
 {
+	kchan_pause(settle);
 	spin_lock(&w->lock);
 	if (w->state == KCHAN_DONE)
 		err = 0;

@@ -42,6 +42,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	bool done;
 
 	init_waiter(w, n, true);
+	kchan_pause(park);
 	kchan_link(rx ? &c->recvq : &c->sendq, n);
 	c->seq++;
 	call_refs(c, side, refs);
@@ -54,6 +55,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	*err = kchan_sleep(w, deadline, NULL);
 	if (!*err && !refs)
 		return true;
+	kchan_pause(park_over);
 	spin_lock(&c->lock);
 	done = w->state == KCHAN_DONE;
 	if (!done) {
@@ -86,6 +88,7 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 	r = kgroup_attach(under, &un, w);
 	if (r)
 		return r;
+	kchan_pause(park_attached);
 	kchan_wake_init(&wk);
 	spin_lock(&c->lock);
 	r = tx ? kchan_try_send(c, n->out, NULL, &wk) :
@@ -155,6 +158,7 @@ long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, 
 			return r;
 		}
 	}
+	kchan_pause(send);
 	spin_lock(&c->lock);
 	if (just_room(c)) {
 		push(c, p);
@@ -198,6 +202,7 @@ static void hand_short(struct kchan *c, struct kchan_node *n, const u64 *words, 
 	w->res = len;
 	get_task_struct(task);
 	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
+	kchan_pause(handed);
 	c->sent++;
 	unlock_and_poke(c, &c->rx_poll, 1, EPOLLIN | EPOLLRDNORM);
 	wake_up_process(task);
@@ -231,6 +236,7 @@ long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 dead
 		return -EMSGSIZE;
 	if (!copy_short_in(p.data, buf, len))
 		return -EFAULT;
+	kchan_pause(send);
 	spin_lock(&c->lock);
 	if (!just_room(c))
 		return send_short_slow(c, &p, len, deadline);
@@ -284,6 +290,7 @@ static __always_inline long recv_held(struct kchan *c, size_t room, struct kchan
 
 	in.tag = tag ? *tag : 0;
 	in.pkt = NULL;
+	kchan_pause(recv);
 	spin_lock(&c->lock);
 	if (just_message(c, room) && likely(c->head->len <= KCHAN_INLINE)) {
 		pop_ring(c, &in);
@@ -370,6 +377,7 @@ long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 	struct kchan_slot *s;
 	u32 len;
 
+	kchan_pause(recv);
 	spin_lock(&c->lock);
 	if (!just_message(c, room) || unlikely(c->head->len > KCHAN_INLINE))
 		return recv_short_slow(c, buf, room, deadline);

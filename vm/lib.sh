@@ -143,6 +143,12 @@ import stringprep; print(stringprep.__file__)' | sort -u |
 	install -D -m 644 "$top/bindings/python/kchan.py" "$1/usr/lib/python3/dist-packages/kchan.py"
 }
 
+# The same with pause points, for tests of races: in build/NAME/pause.
+build_pause_module()
+{
+	KCHAN_TEST=1 build_module "$1" "$2/pause" "${3:-}"
+}
+
 initramfs()	# name: build/NAME/initrd.gz from the programs and build/NAME/kmod/kchan.ko
 {
 	local root=$build/$1/root
@@ -150,6 +156,8 @@ initramfs()	# name: build/NAME/initrd.gz from the programs and build/NAME/kmod/k
 	cp /bin/busybox "$root/bin/"
 	cp "$top/vm/init.sh" "$root/init"; chmod 755 "$root/init"
 	strip -g -o "$root/kchan.ko" "$build/$1/kmod/kchan.ko"
+	[ ! -e "$build/$1/pause/kmod/kchan.ko" ] ||
+		strip -g -o "$root/kchan-pause.ko" "$build/$1/pause/kmod/kchan.ko"
 	cp "$build"/selftests/* "$root/selftests/"
 	cp "$build"/examples/* "$top"/examples/*.out "$top/examples/tests" "$root/examples/"
 	cp "$build"/docs/bin/* "$root/docs/"
