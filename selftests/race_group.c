@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: MIT
+/* The races of groups that kmod/group.h names, each made to happen. */
+#include "race_util.h"
+
+RACES(group)
+
+/* ---- join with end ---- */
+
+/* The joiner has its place, and is not linked yet. */
+static void end_beside_join(struct __test_metadata *_metadata, bool parent)
+{
+	int top = root(), g = chan_group(top, CHAN_FOREVER, 0, 1);
+	struct racer j = RACER(r_join, g, .point = "join_has_place");
+
+	ASSERT_TRUE(race_start(&j));
+	EXPECT_EQ(1, ginfo(g).members);
+	EXPECT_EQ(0, ginfo(g).children);
+	ASSERT_EQ(0, chan_cancel(parent ? top : g, EIO, NULL));
+	EXPECT_EQ(-EIO, race_finish(&j));
+	EXPECT_EQ(0, ginfo(g).members);
+	EXPECT_EQ(0, ginfo(g).failed);
+	EXPECT_EQ(0, chan_wait(g, NULL, -1, CHAN_NOW));
+	close2((int[]){ g, top });
+}
+
+TEST_F(group, an_end_before_the_joiner_is_linked) { end_beside_join(_metadata, false); }
+TEST_F(group, a_parents_end_before_the_joiner_is_linked) { end_beside_join(_metadata, true); }
+
+/* ... and the place goes to nobody else, for the group has ended. */
+TEST_F(group, a_place_given_back_at_the_end_is_nobodys)
+{
+	int g = chan_group(-1, CHAN_FOREVER, 0, 1);
+	struct racer j = RACER(r_join, g, .point = "join_has_place"), k = RACER(r_join, g),
+		     w = RACER(r_wait, g);
+
+	ASSERT_TRUE(race_start(&j));
+	ASSERT_TRUE(race_begin(&k, false) && race_begin(&w, false));
+	ASSERT_TRUE(asleep(&k.p.tid) && asleep(&w.p.tid));
+	ASSERT_EQ(0, chan_cancel(g, EPERM, NULL));
+	EXPECT_EQ(-EPERM, race_end(&k));
+	EXPECT_EQ(1, ginfo(g).members);
+	EXPECT_EQ(-EPERM, race_finish(&j));
+	EXPECT_EQ(0, race_end(&w));
+	EXPECT_EQ(0, ginfo(g).members);
+	close(g);
+}
+
+/* The deadline passes while the joiner has its place: it is late, however late the timer. */
+TEST_F(group, a_deadline_before_the_joiner_is_linked)
+{
+	for (int timer = 0; timer < 2; timer++) {
+		int64_t at = chan_after(300 * MS);
+		int g = chan_group(-1, at, 0, 1);
+		struct racer j = RACER(r_join, g, .point = "join_has_place");
+
+		/* its work is held up: what is late is seen by all who look */
+		if (!timer)
+			EXPECT_TRUE(stop_at("group_expire", ANY, NULL));
+		ASSERT_TRUE(race_begin(&j, false));
+		if (!stopped_at("join_has_place", ANY)) {	/* no place was to be had any more */
+			ASSERT_LE(at, chan_after(0));
+			race_end(&j);
+			timer--;
+			continue;
+		}
+		if (timer)
+			EXPECT_TRUE(turns(g, POLLIN));
+		if (!timer)
+			EXPECT_TRUE(stopped_at("group_expire", ANY));
+		EXPECT_EQ(-ETIMEDOUT, race_finish(&j));
+		EXPECT_EQ(0, ginfo(g).members);
+		if (!timer)
+			EXPECT_TRUE(go_on("group_expire", ANY));
+		close(g);
+	}
+}
+
+/* Who is killed with a place gives it back, and the next joiner has it. */
+TEST_F(group, a_joiner_killed_with_its_place)
+{
+	int g = chan_group(-1, CHAN_FOREVER, 0, 1);
+	struct racer *j = shared(sizeof(*j)), k = RACER(r_join, g);
+
+	*j = (struct racer)RACER(r_join, g, .point = "join_has_place");
+	ASSERT_TRUE(race_begin(j, true));
+	ASSERT_TRUE(stopped_at("join_has_place", ANY));
+	ASSERT_TRUE(race_begin(&k, false));
+	ASSERT_TRUE(asleep(&k.p.tid));
+	ASSERT_EQ(0, kill(j->p.pid, SIGKILL));
+	EXPECT_EQ(-SIGKILL, party_end(&j->p));
+	EXPECT_LE(0, race_end(&k));
+	EXPECT_EQ(1, ginfo(g).members);
+	EXPECT_EQ(1, ginfo(g).children);
+	EXPECT_EQ(0, ginfo(g).failed);
+	close2((int[]){ k.ret, g });
+}
+
+/* ---- a place, and who waits for it ---- */
+
+/* A place that comes free between the look and the queue is taken. */
+TEST_F(group, a_place_that_comes_free_before_the_joiner_is_queued)
+{
+	int g = chan_group(-1, CHAN_FOREVER, 0, 1), m = chan_join(g, -1, CHAN_NOW);
+	struct racer j = RACER(r_join, g, .point = "group_queue");
+
+	ASSERT_TRUE(race_start(&j));
+	ASSERT_EQ(0, chan_leave(m, 0, NULL));
+	EXPECT_EQ(0, ginfo(g).members);
+	EXPECT_LE(0, race_finish(&j));
+	EXPECT_EQ(1, ginfo(g).members);
+	close(j.ret);
+	close2((int[]){ m, g });
+}
+
+/* The last member leaves between the look and the queue of who waits for that. */
+TEST_F(group, the_last_member_leaves_before_the_waiter_is_queued)
+{
+	int g = root(), m = chan_join(g, -1, CHAN_NOW);
+	struct racer w = RACER(r_wait, g, .point = "group_queue");
+
+	ASSERT_TRUE(race_start(&w));
+	ASSERT_EQ(0, chan_leave(m, 0, NULL));
+	EXPECT_EQ(0, race_finish(&w));
+	close2((int[]){ m, g });
+}
+
+/*
+ * A joiner gives up, for each reason there is, and has a place by then: it joins. The
+ * next in line gets the place only if the first had given up before.
+ */
+static void gives_up(struct __test_metadata *_metadata, const char *how)
+{
+	int g = chan_group(-1, CHAN_FOREVER, 0, 1), m = chan_join(g, -1, CHAN_NOW), u = root();
+	struct racer j = RACER(r_join, g, .point = "settle"), k = RACER(r_join, g);
+
+	if (!strcmp(how, "deadline"))
+		j.deadline = chan_after(20 * MS);
+	if (!strcmp(how, "group"))
+		j.under = u;
+	ASSERT_TRUE(race_begin(&j, false));
+	if (j.under) {
+		ASSERT_TRUE(asleep(&j.p.tid));
+		ASSERT_EQ(0, chan_cancel(u, 0, NULL));
+	}
+	ASSERT_TRUE(stopped_at("settle", ANY));
+	ASSERT_TRUE(race_begin(&k, false));
+	ASSERT_TRUE(asleep(&k.p.tid));
+	ASSERT_EQ(0, chan_leave(m, 0, NULL));
+	EXPECT_EQ(1, ginfo(g).members);
+	if (j.under) {			/* it had been ended: the place goes past it */
+		EXPECT_EQ(-ECANCELED, race_finish(&j));
+		EXPECT_LE(0, race_end(&k));
+		close(k.ret);
+	} else {			/* it had not yet said that it gives up */
+		EXPECT_LE(0, race_finish(&j));
+		EXPECT_EQ(1, ginfo(g).members);
+		close(j.ret);
+		EXPECT_LE(0, race_end(&k));
+		close(k.ret);
+	}
+	EXPECT_EQ(0, ginfo(g).members);
+	close2((int[]){ m, g });
+	close(u);
+}
+
+TEST_F(group, a_place_for_a_joiner_whose_deadline_passed)	{ gives_up(_metadata, "deadline"); }
+TEST_F(group, a_place_for_a_joiner_whose_group_ended)		{ gives_up(_metadata, "group"); }
+
+/* ---- leave with last close ---- */
+
+TEST_F(group, two_leaves_count_once)
+{
+	int g = chan_group(-1, CHAN_FOREVER, CHAN_FAIL_FAST, 0), m = chan_join(g, -1, CHAN_NOW);
+	struct racer l = RACER(r_leave, m, .point = "group_leave");
+
+	ASSERT_TRUE(race_start(&l));
+	ASSERT_EQ(0, chan_leave(m, 0, NULL));
+	EXPECT_EQ(-EINVAL, race_finish(&l));
+	EXPECT_EQ(0, ginfo(g).members);
+	EXPECT_EQ(0, ginfo(g).failed);
+	EXPECT_EQ(CHAN_LIVE, ginfo(g).state);
+	close2((int[]){ m, g });
+}
+
+/* The descriptor is closed while the call leaves: the call says how, the close adds nothing. */
+TEST_F(group, a_leave_whose_descriptor_is_closed)
+{
+	int g = root(), m = chan_join(g, -1, CHAN_NOW), first = 0;
+	struct racer l = RACER(r_leave, m, .point = "group_leave");
+
+	ASSERT_TRUE(race_start(&l));
+	close(m);
+	EXPECT_EQ(1, ginfo(g).members);
+	EXPECT_EQ(0, race_finish(&l));
+	EXPECT_EQ(0, chan_wait(g, &first, -1, SOON));
+	EXPECT_EQ(EIO, first);
+	EXPECT_EQ(1, ginfo(g).failed);
+	EXPECT_EQ(0, ginfo(g).members);
+	close(g);
+}
+
+/* A kill closes the member's last descriptor while its leave waits: it counts once. */
+TEST_F(group, a_member_killed_while_it_leaves)
+{
+	int g = root(), m = chan_join(g, -1, CHAN_NOW), first = 0;
+	struct racer *l = shared(sizeof(*l));
+
+	*l = (struct racer)RACER(r_leave, m, .point = "group_leave");
+	ASSERT_TRUE(race_begin(l, true));
+	ASSERT_TRUE(stopped_at("group_leave", ANY));
+	close(m);
+	ASSERT_EQ(0, kill(l->p.pid, SIGKILL));
+	EXPECT_EQ(-SIGKILL, party_end(&l->p));
+	EXPECT_EQ(0, chan_wait(g, &first, -1, SOON));
+	EXPECT_TRUE(first == EIO || first == EOWNERDEAD);
+	EXPECT_EQ(1, ginfo(g).failed);
+	EXPECT_EQ(0, ginfo(g).members);
+	close(g);
+}
+
+/* ---- wait with new members ---- */
+
+/* Who waited until no member is left is released, though one has come since. */
+TEST_F(group, a_new_member_comes_too_late_to_stop_who_waits)
+{
+	int g = root(), m = chan_join(g, -1, CHAN_NOW);
+	struct racer w = RACER(r_wait, g),
+		     l = RACER(r_leave, m, .point = "member_out", .until = "join_has_place"),
+		     j = RACER(r_join, g);
+
+	ASSERT_TRUE(race_begin(&w, false));
+	ASSERT_TRUE(asleep(&w.p.tid));
+	ASSERT_TRUE(race_start(&l));		/* it holds the tree: the join can't be over first */
+	ASSERT_TRUE(race_begin(&j, false));
+	EXPECT_EQ(0, race_end(&l));
+	EXPECT_LE(0, race_end(&j));
+	EXPECT_EQ(1, ginfo(g).members);
+	EXPECT_EQ(0, race_end(&w));
+	EXPECT_EQ(-EAGAIN, chan_wait(g, NULL, -1, CHAN_NOW));
+	close2((int[]){ j.ret, m });
+	close(g);
+}
+
+/* Who was released sees the member's group ended. */
+TEST_F(group, who_waited_finds_the_member_ended)
+{
+	int g = root(), m = chan_join(g, -1, CHAN_NOW), w = chan_watch(m);
+	struct racer l = RACER(r_leave, m, .point = "member_out");
+
+	ASSERT_TRUE(race_start(&l));
+	EXPECT_EQ(0, chan_wait(g, NULL, -1, CHAN_NOW));
+	EXPECT_EQ(CHAN_ENDED, ginfo(w).state);
+	EXPECT_EQ(0, race_finish(&l));
+	close2((int[]){ m, w });
+	close(g);
+}
+
+/* ---- end with attach ---- */
+
+/* The call runs under a group that ends before the call is attached. */
+TEST_F(group, an_end_before_the_call_is_attached)
+{
+	int e[2], v = 7;
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	for (int i = 0; i < 3; i++) {
+		int g = root(), full = chan_group(-1, CHAN_FOREVER, 0, 1),
+		    m = chan_join(full, -1, CHAN_NOW);
+		struct racer r = RACER(r_recv, e[0], .under = g, .point = "group_attach");
+
+		if (i == 1)
+			r = (struct racer)RACER(r_join, full, .under = g, .point = "group_attach");
+		if (i == 2)
+			r = (struct racer)RACER(r_wait, full, .under = g, .point = "group_attach");
+		ASSERT_TRUE(race_start(&r));
+		ASSERT_EQ(0, chan_cancel(g, 0, NULL));
+		EXPECT_EQ(-ECANCELED, race_finish(&r));
+		EXPECT_EQ(1, ginfo(full).members);
+		close2((int[]){ m, full });
+		close(g);
+	}
+	EXPECT_EQ(-EAGAIN, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+	EXPECT_TRUE(parked(e[0], 0, 0));
+	close2(e);
+}
+
+/* The same where its last owner is closed, by a thread that shares the descriptor. */
+TEST_F(group, the_last_owners_close_before_the_call_is_attached)
+{
+	int e[2], g = root();
+	struct racer r = RACER(r_recv, 0, .under = g, .point = "group_attach");
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	r.fd = e[0];
+	ASSERT_TRUE(race_start(&r));
+	close(g);
+	EXPECT_EQ(-ECANCELED, race_finish(&r));
+	EXPECT_TRUE(parked(e[0], 0, 0));
+	close2(e);
+}
+
+/* The group is marked, and the calls that wait are not completed yet. */
+TEST_F(group, a_peer_is_faster_than_the_end)
+{
+	int e[2], v = 7, g = root();
+	struct racer r = RACER(r_recv, 0, .under = g),
+		     c = RACER(r_cancel, g, .point = "group_marked"), late = RACER(r_recv, 0, .under = g);
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	r.fd = late.fd = e[0];
+	ASSERT_TRUE(race_begin(&r, false));
+	ASSERT_TRUE(parked(e[0], 0, 1));
+	ASSERT_TRUE(race_start(&c));
+	/* who comes now finds it ended */
+	EXPECT_EQ(-ECANCELED, r_recv(&late));
+	EXPECT_EQ(POLLIN | POLLOUT, events(g));
+	/* who has waited may still be met: then it has the message */
+	EXPECT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(0, race_finish(&c));
+	EXPECT_EQ(4, race_end(&r));
+	EXPECT_EQ(1, info_of(e[0]).received);
+	close2(e);
+	close(g);
+}
+
+/* The call was completed by the end, and a peer comes before it has run. */
+TEST_F(group, the_end_is_faster_than_a_peer)
+{
+	int e[2], v = 7, g = root();
+	struct racer r = RACER(r_recv, 0, .under = g, .point = "settle");
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	r.fd = e[0];
+	ASSERT_TRUE(race_begin(&r, false));
+	ASSERT_TRUE(parked(e[0], 0, 1));
+	ASSERT_EQ(0, chan_cancel(g, 0, NULL));
+	ASSERT_TRUE(stopped_at("settle", ANY));
+	EXPECT_EQ(-EAGAIN, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(-ECANCELED, race_finish(&r));
+	EXPECT_EQ(0, info_of(e[0]).sent);
+	EXPECT_TRUE(parked(e[0], 0, 0));
+	close2(e);
+	close(g);
+}
+
+/* ---- deadline with cancel ---- */
+
+/* A cancel behind the deadline, whose work has not run yet, is not the cause. */
+TEST_F(group, a_cancel_while_the_deadline_is_at_work)
+{
+	int g = chan_group(-1, chan_after(20 * MS), 0, 0), b = below(g), w;
+	struct chan_group_info i;
+
+	w = chan_watch(g);
+	ASSERT_TRUE(stop_at("group_expire", ANY, NULL));
+	if (!stopped_at("group_expire", ANY)) {		/* it was faster than the test */
+		close2((int[]){ g, b });
+		close(w);
+		g = chan_group(-1, chan_after(500 * MS), 0, 0);
+		b = below(g);
+		w = chan_watch(g);
+		ASSERT_TRUE(stopped_at("group_expire", ANY));
+	}
+	EXPECT_EQ(0, chan_cancel(g, EIO, "too late"));
+	i = ginfo(g);
+	EXPECT_EQ(CHAN_ENDED, i.state);
+	EXPECT_EQ(ETIMEDOUT, i.err);
+	EXPECT_EQ(0, i.by_pid);
+	EXPECT_STREQ("", i.why);
+	EXPECT_EQ(ETIMEDOUT, ginfo(b).err);
+	/* all owners go, and the work is the last that knows the group */
+	close2((int[]){ g, b });
+	close(w);
+	EXPECT_TRUE(go_on("group_expire", ANY));
+}
+
+/* A cancel that began before the deadline, and got its turn after it. */
+TEST_F(group, a_deadline_before_the_cancel_has_its_turn)
+{
+	int64_t at = chan_after(200 * MS);
+	int g = chan_group(-1, at, 0, 0);
+	struct racer c = RACER(r_cancel, g, .point = "group_cancel");
+
+	ASSERT_TRUE(race_start(&c));
+	ASSERT_TRUE(turns(g, POLLIN));
+	EXPECT_EQ(0, race_finish(&c));
+	EXPECT_EQ(ETIMEDOUT, ginfo(g).err);
+	close(g);
+}
+
+/* ---- born ---- */
+
+/* The parent ends before the child is linked: it is ended from birth, with that cause. */
+TEST_F(group, a_parent_ends_before_its_child_is_born)
+{
+	for (int how = 0; how < 2; how++) {
+		int g = root(), w = chan_watch(g);
+		struct racer b = RACER(r_below, w, .point = "group_birth");
+
+		ASSERT_TRUE(race_start(&b));
+		EXPECT_EQ(0, ginfo(w).children);
+		if (how)
+			EXPECT_EQ(0, chan_cancel(g, EIO, "over"));
+		if (!how)
+			close(g);
+		EXPECT_LE(0, race_finish(&b));
+		EXPECT_EQ(CHAN_ENDED, ginfo(b.ret).state);
+		EXPECT_EQ(how ? EIO : EOWNERDEAD, ginfo(b.ret).err);
+		EXPECT_EQ(POLLIN | POLLOUT, events(b.ret));
+		EXPECT_EQ(0, ginfo(w).children);
+		if (how)
+			close(g);
+		close2((int[]){ b.ret, w });
+	}
+}
+
+TEST_HARNESS_MAIN
