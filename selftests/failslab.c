@@ -402,7 +402,7 @@ FIXTURE_TEARDOWN(failing)
 }
 
 /* D28 */
-TEST_F_TIMEOUT(failing, every_allocation_and_copy_of_every_call, 200)
+TEST_F(failing, every_allocation_and_copy_of_every_call)
 {
 	for (unsigned i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		every_place(_metadata, &calls[i], 1);
@@ -415,7 +415,7 @@ static void *pauses(void *arg)
 }
 
 /* Where descriptors are shared, calls hold their files, and a select that waits has one of its own. */
-TEST_F_TIMEOUT(failing, the_same_beside_another_thread, 200)
+TEST_F(failing, the_same_beside_another_thread)
 {
 	static const struct call some[] = {
 		CALL(recv_big, BIG), CALL(send_big, 0), CALL(select_sleeps, -ETIMEDOUT),
@@ -429,7 +429,7 @@ TEST_F_TIMEOUT(failing, the_same_beside_another_thread, 200)
 }
 
 /* A fork that fails leaves no member behind. Pages do not fail: it would be the test that runs out. */
-TEST_F_TIMEOUT(failing, a_fork_leaves_no_member, 200)
+TEST_F(failing, a_fork_leaves_no_member)
 {
 	static const struct call fork_call = CALL(fork, 0);
 

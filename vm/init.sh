@@ -19,7 +19,7 @@ grep -q kchan_quick=1 /proc/cmdline && export KCHAN_QUICK=1
 kills=$(sed -n 's/.*kchan_kills=\([0-9]*\).*/\1/p' /proc/cmdline)
 [ -z "$kills" ] || export KCHAN_KILLS=$kills
 limit=$(sed -n 's/.*kchan_limit=\([0-9]*\).*/\1/p' /proc/cmdline)
-limit=${limit:-300}
+limit=${limit:-900}
 only=$(sed -n 's/.*kchan_only=\([^ ]*\).*/\1/p' /proc/cmdline)
 pass=0 fail=0 skip=0 found=
 # gcc 12's ThreadSanitizer knows address spaces with at most 28 random bits
@@ -51,36 +51,53 @@ seconds()
 	cut -d. -f1 /proc/uptime
 }
 
-limited()	# seconds, program...: its output is in /tmp/log
+guarded()	# program...: run to its end, or to the watchdog's; its output is in /tmp/log
 {
-	secs=$1; shift
-	echo "$* $(($(seconds) + secs + 30))" > /tmp/now
-	timeout -s KILL "$secs" "$@" > /tmp/log 2>&1 < /dev/null; rc=$?
+	: > /tmp/log
+	echo "$*" > /tmp/new && mv /tmp/new /tmp/now
+	setsid "$@" > /tmp/log 2>&1 < /dev/null & wait $!; rc=$?
 	rm -f /tmp/now
-	[ $rc != 137 ] || echo "# $1: killed, perhaps after $secs s"
 }
 
-# A program that not even a kill ends: show where all are, and give no verdict.
+# Processes of sessions of their own are the program's, all of them.
+theirs()	# what awk is to print, of /proc/PID/stat behind the name
+{
+	cat /proc/[0-9]*/stat 2> /dev/null | awk "{ pid = \$1; sub(/.*\\) /, \"\"); if (\$4) print $1 }"
+}
+
+# The program is slow as long as there is something to see: a line of its output, or
+# processor time and faults of its processes. One that stands still is ended, and so is
+# one that is only busy, for $limit seconds without a line. Looks are counted, not time: a
+# machine that was held up has looked less often.
 watchdog()
 {
+	last= looks=0 lines= silent=0
 	while sleep 2; do
 		read -r line < /tmp/now || continue
-		[ "$(seconds)" -gt "${line##* }" ] || continue
-		echo "not ok ${line% *} hangs and can't be killed; its output, and who waits where:"
+		now="$line $(wc -c < /tmp/log) $(theirs 'pid, $8, $12, $13')"
+		out="$line $(wc -c < /tmp/log)"
+		if [ "$now" = "$last" ]; then looks=$((looks + 1)); else looks=0; fi
+		if [ "$out" = "$lines" ]; then silent=$((silent + 1)); else silent=0; fi
+		last=$now lines=$out
+		[ $looks = 45 ] || [ $silent = $((limit / 2)) ] || [ $looks = 60 ] || continue
+		echo "not ok $line makes no progress; its output, and who waits where:"
 		tail -n 40 /tmp/log
-		for p in /proc/[0-9]*; do
-			[ -s "$p/cmdline" ] || continue
-			echo "# ${p#/proc/} $(tr '\0' ' ' < "$p/cmdline")"
-			for t in "$p"/task/*; do head -n 8 "$t/stack"; done
-		done
-		poweroff -f
+		for pid in $(theirs pid); do
+			echo "# $pid $(tr '\0' ' ' < "/proc/$pid/cmdline")"
+			for t in /proc/$pid/task/*; do echo "#  ${t##*/}"; head -n 8 "$t/stack"; done
+		done | head -n 400
+		if [ $looks = 60 ]; then
+			echo "not ok and not even a kill ends it: no verdict"
+			poweroff -f
+		fi
+		kill -9 $(theirs pid)
 	done 2> /dev/null
 }
 
 run()	# program: a test program
 {
 	name=$(basename "$1"); t0=$(seconds)
-	limited "$limit" "$1"
+	guarded "$1"
 	f0=$fail; count /tmp/log
 	grep '^ok .*# SKIP' /tmp/log > /tmp/skipped
 	while read -r line; do
@@ -96,7 +113,7 @@ run()	# program: a test program
 example()	# program, arguments...: its output is what its .out file says
 {
 	name=${1#tsan_}; want=/examples/$name.$2.out; [ -e "$want" ] || want=/examples/$name.out
-	limited 60 "/examples/$@"
+	guarded "/examples/$@"
 	if [ $rc = 0 ] && cmp -s /tmp/log "$want"; then
 		pass=$((pass + 1)); echo "== example $*: ok"
 	else
@@ -106,7 +123,7 @@ example()	# program, arguments...: its output is what its .out file says
 
 page()	# program: an example of a man page or the README, which exits with 0
 {
-	limited 30 "$1"
+	guarded "$1"
 	if [ $rc = 0 ]; then
 		pass=$((pass + 1)); echo "== page ${1##*/}: ok"
 	else
