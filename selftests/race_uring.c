@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+/* The races of parked commands of io_uring, each made to happen. */
+#include "race_util.h"
+#include <libchan-uring.h>
+
+static bool parks(void)
+{
+	struct kchan_features f = {};
+	struct kchan_out out = { .addr = (uintptr_t)&f, .size = sizeof(f) };
+	int fd = open("/dev/kchan", O_RDWR);
+
+	ioctl(fd, KCHAN_IOC_FEATURES, &out);
+	close(fd);
+	return f.features & KCHAN_FEAT_URING_PARK;
+}
+
+FIXTURE(uring)
+{
+	struct io_uring ring;
+	struct kchan_xfer x;
+	int e[2];
+	char buf[8];
+};
+
+FIXTURE_SETUP(uring)
+{
+	ASSERT_TRUE(pause_open());
+	ASSERT_EQ(0, io_uring_queue_init(4, &self->ring, 0));
+	ASSERT_EQ(0, chan_make(self->e, 4, 0, 0));
+	if (!parks())
+		SKIP(return, "a worker of this kernel's waits in the call itself");
+}
+
+FIXTURE_TEARDOWN(uring)
+{
+	EXPECT_TRUE(pause_close());
+	close2(self->e);
+}
+
+static bool submit(struct io_uring *ring, int rx, struct kchan_xfer *x, char *buf, int under,
+		   int64_t deadline)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+
+	if (!sqe)
+		return false;
+	chan_prep_recv(sqe, rx, x, buf, 4, under, deadline);
+	sqe->user_data = 1;
+	return io_uring_submit(ring) == 1;
+}
+
+/* The result of the only completion there is. */
+static int result(struct io_uring *ring)
+{
+	struct __kernel_timespec ts = { .tv_sec = 20 };
+	struct io_uring_cqe *cqe;
+	int r;
+
+	if (io_uring_wait_cqe_timeout(ring, &cqe, &ts))
+		return -9999;
+	r = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return io_uring_peek_cqe(ring, &cqe) ? r : -9998;
+}
+
+static long r_command(struct racer *r)	/* submits, and answers */
+{
+	struct io_uring ring;
+	struct kchan_xfer x;
+	long res = -9997;
+
+	if (io_uring_queue_init(4, &ring, 0))
+		return res;
+	if (submit(&ring, r->fd, &x, r->buf, r->under ?: -1, CHAN_FOREVER))
+		res = result(&ring);
+	io_uring_queue_exit(&ring);
+	return res;
+}
+
+/* A peer comes before the deadline's work has its turn. */
+TEST_F(uring, a_peer_while_the_deadline_is_at_work)
+{
+	int v = 7;
+
+	ASSERT_TRUE(stop_at("uring_late", ANY, NULL));
+	ASSERT_TRUE(submit(&self->ring, self->e[0], &self->x, self->buf, -1, chan_after(50 * MS)));
+	ASSERT_TRUE(stopped_at("uring_late", ANY));
+	EXPECT_EQ(0, chan_send(self->e[1], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(4, result(&self->ring));
+	ASSERT_TRUE(go_on("uring_late", ANY));
+	EXPECT_EQ(7, self->buf[0]);
+	EXPECT_EQ(1, info_of(self->e[0]).received);
+	io_uring_queue_exit(&self->ring);
+}
+
+/* A peer has done it, and its group ends before its task has answered: it is done. */
+TEST_F(uring, an_end_before_the_task_has_answered)
+{
+	int v = 7, g = root();
+	struct racer r = RACER(r_command, self->e[0], .under = g, .point = "uring_finish");
+
+	ASSERT_TRUE(race_begin(&r, false));
+	ASSERT_TRUE(parked(self->e[0], 0, 1));
+	EXPECT_EQ(0, chan_send(self->e[1], &v, 4, -1, CHAN_NOW));
+	ASSERT_TRUE(stopped_at("uring_finish", ANY));
+	EXPECT_EQ(0, chan_cancel(g, 0, NULL));
+	EXPECT_EQ(-EAGAIN, chan_send(self->e[1], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(4, race_finish(&r));
+	EXPECT_EQ(7, r.buf[0]);
+	EXPECT_EQ(1, info_of(self->e[0]).received);
+	io_uring_queue_exit(&self->ring);
+	close(g);
+}
+
+/* The ring ends, and a peer comes while the command is taken back: it meets nobody. */
+TEST_F(uring, a_peer_while_the_ring_ends)
+{
+	int v = 7;
+
+	ASSERT_TRUE(submit(&self->ring, self->e[0], &self->x, self->buf, -1, CHAN_FOREVER));
+	ASSERT_TRUE(parked(self->e[0], 0, 1));
+	ASSERT_TRUE(stop_at("uring_finish", ANY, NULL));
+	io_uring_queue_exit(&self->ring);
+	ASSERT_TRUE(stopped_at("uring_finish", ANY));
+	EXPECT_EQ(-EAGAIN, chan_send(self->e[1], &v, 4, -1, CHAN_NOW));
+	ASSERT_TRUE(go_on("uring_finish", ANY));
+	EXPECT_TRUE(parked(self->e[0], 0, 0));
+	EXPECT_EQ(0, info_of(self->e[0]).sent);
+}
+
+TEST_HARNESS_MAIN
