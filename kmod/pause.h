@@ -40,6 +40,7 @@
 	SLEEPS(poll_looked)			\
 	SLEEPS(poll_queued)			\
 	SLEEPS(recv)				\
+	SLEEPS(relock)				\
 	SLEEPS(select_looked)			\
 	SLEEPS(select_probed)			\
 	SLEEPS(select_queued)			\

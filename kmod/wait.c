@@ -50,6 +50,7 @@ void kchan_relock(struct kchan *c, struct kchan_wake *wk)
 {
 	spin_unlock(&c->lock);
 	kchan_wake_all(wk);
+	kchan_pause(relock);
 	cond_resched();
 	spin_lock(&c->lock);
 	wk->steps = KCHAN_STEPS;
