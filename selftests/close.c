@@ -338,7 +338,7 @@ static int race_recv(void *arg)
 /* CL-07: whichever side is shut, a send was received once or it failed */
 TEST_F(close, a_send_that_races_a_shut_is_received_or_fails)
 {
-	int rounds = quick(variant->proc ? 60 : 150, 20);
+	int rounds = count(2000, variant->proc ? 60 : 150, 20);
 	struct race *r = shared(sizeof(*r));
 	unsigned int seed = getpid();
 
@@ -402,7 +402,7 @@ static int ask(void *arg)
 /* CL-09, CH-05 */
 TEST_F(close, info_asked_while_it_is_shut_keeps_len_and_capacity)
 {
-	int rounds = quick(200, 30), v = 1;
+	int rounds = count(1000, 200, 30), v = 1;
 
 	for (int i = 0; i < rounds; i++) {
 		struct asker *a = shared(sizeof(*a));

@@ -334,7 +334,7 @@ static int slay(pid_t pid)
 /* PX-03 */
 TEST(a_receiver_killed_while_parked_is_passed_over)
 {
-	int rounds = quick(200, 16);
+	int rounds = count(10000, 200, 16);
 
 	for (int i = 0; i < rounds; i++) {
 		size_t len = i & 4 ? BIG : 8;

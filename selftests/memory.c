@@ -66,7 +66,7 @@ static int send_rounds(void *arg)
 /* MM-01 */
 TEST_F(memory, rendezvous_orders_both_sides)
 {
-	self->c->n = quick(30000, 3000);
+	self->c->n = count(1000000, 30000, 3000);
 	ASSERT_EQ(0, chan_make(self->c->e, sizeof(int), 0, 0));
 	ASSERT_TRUE(party_start(&self->p, variant->proc, receive_rounds, self->c));
 	EXPECT_EQ(0, send_rounds(self->c));
@@ -159,7 +159,7 @@ TEST_F(memory, a_channel_is_a_mutex)
 {
 	struct party p[2];
 
-	self->c->n = quick(20000, 2000);
+	self->c->n = count(1000000, 20000, 2000);
 	ASSERT_EQ(0, chan_make(self->c->e, 1, 1, 0));
 	ASSERT_EQ(0, chan_make(self->c->f, 1, 0, 0));
 	ASSERT_TRUE(party_start(&p[0], variant->proc, add_locked, self->c));
@@ -192,7 +192,7 @@ TEST_F(memory, a_parked_senders_memory_comes_with_its_message)
 	struct common *c = self->c;
 	int k, none;
 
-	c->n = quick(20000, 2000);
+	c->n = count(100000, 20000, 2000);
 	ASSERT_EQ(0, chan_make(c->e, sizeof(int), 1, 0));
 	ASSERT_EQ(0, chan_make(c->f, sizeof(int), 0, 0));
 	ASSERT_TRUE(party_start(&self->p, variant->proc, send_pairs, c));

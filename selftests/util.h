@@ -42,6 +42,18 @@ static inline int quick(int full, int small)
 	return getenv("KCHAN_QUICK") ? small : full;
 }
 
+/*
+ * How often something is done for which Go's own tests have a number: as often as there
+ * where KCHAN_LONG is set, and a tenth of it where a kernel is slow; else what there is
+ * time for.
+ */
+static inline int count(int go, int full, int small)
+{
+	if (!getenv("KCHAN_LONG"))
+		return quick(full, small);
+	return getenv("KCHAN_QUICK") ? (go + 9) / 10 : go;
+}
+
 /* How many are killed at random, also where all else is done less often. */
 static inline int kills(void)
 {
