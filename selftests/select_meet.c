@@ -233,7 +233,7 @@ static int six_select(void *arg)
 TEST_F(meet, losing_select_leaves_later_waiters_their_turn)
 {
 	struct six *s = shared(sizeof(*s));
-	int n = quick(150, 40), v;
+	int n = count(1000, 150, 40), v;
 
 	ASSERT_EQ(0, chan_make(s->c1, 4, 0, 0));
 	ASSERT_EQ(0, chan_make(s->c2, 4, 0, 0));
@@ -328,7 +328,7 @@ TEST_F(meet, singles_and_four_way_selects_end_together)
 	struct quad_one *o = shared(sizeof(*o) * 4);
 	struct party p[10];
 
-	q->n = quick(1200, 400);
+	q->n = count(100000, 1200, 400);
 	for (int i = 0; i < 4; i++) {
 		ASSERT_EQ(0, chan_make(q->e[i], 4, caps[i], 0));
 		o[i] = (struct quad_one){ q, i };
@@ -392,7 +392,7 @@ TEST_F(meet, a_send_over_four_channels_happens_once)
 	char *seen;
 	int v;
 
-	d->n = quick(5000, 1500);
+	d->n = count(100000, 5000, 1500);
 	seen = calloc(d->n, 1);
 	ASSERT_EQ(0, chan_make(d->mux, 4, 0, 0));
 	for (int i = 0; i < 4; i++)
@@ -444,7 +444,7 @@ TEST_F(meet, one_token_stays_one)
 	struct party p[2];
 	int v = 321;
 
-	t->n = quick(4000, 1000);
+	t->n = count(1000000, 4000, 1000);
 	for (int i = 0; i < 2; i++)
 		ASSERT_EQ(0, chan_make(t->e[i], 4, 1, 0));
 	ASSERT_EQ(0, chan_send(t->e[0][1], &v, 4, -1, CHAN_NOW));
