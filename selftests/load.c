@@ -68,7 +68,7 @@ TEST_F(load, twenty_three_workers_lose_nothing_and_double_nothing)
 	long sum = 0, n = 0, want = 0;
 	int v;
 
-	c->n = quick(27182, 5000);
+	c->n = count(271828, 27182, 5000);
 	for (int i = 0; i < c->n; i++)
 		want += primes[i % 10];
 	ASSERT_EQ(0, chan_make(c->e, sizeof(int), 69, 0));
@@ -112,7 +112,7 @@ static void *daisy_thread(void *arg)
 
 TEST_F(load, a_value_walks_down_a_chain_of_waiters)
 {
-	int n = variant->proc ? quick(300, 50) : quick(1000, 200), before = open_count(), v = 0;
+	int n = variant->proc ? count(500, 300, 50) : count(10000, 1000, 200), before = open_count(), v = 0;
 	struct link *l = shared(n * sizeof(*l));
 	struct party *p = calloc(n, sizeof(*p));
 	pthread_t *t = calloc(n, sizeof(*t));
@@ -197,7 +197,7 @@ TEST_F(load, ten_to_ten_with_deep_stacks)
 	struct crew *c = shared(sizeof(*c));
 	struct party s[10], r[10];
 
-	c->n = quick(2000, 300);
+	c->n = count(100000, 2000, 300);
 	ASSERT_EQ(0, chan_make(c->e, sizeof(struct triple), 0, 0));
 	run(_metadata, variant->proc, r, 10, triples_in, c);
 	run(_metadata, variant->proc, s, 10, triples_out, c);
@@ -233,10 +233,10 @@ TEST_F(load, two_alternate_on_one_rendezvous_and_swap_roles)
 {
 	struct crew *c = shared(sizeof(*c));
 	struct party p[2];
-	int rounds = quick(40, 10);
+	int rounds = count(100, 40, 10);
 
 	c->left = rounds;
-	c->n = quick(1000, 200);
+	c->n = count(1000, 1000, 200);
 	ASSERT_EQ(0, chan_make(c->e, sizeof(int), 0, 0));
 	run(_metadata, variant->proc, p, 2, alternate, c);
 	end(_metadata, p, 2);
@@ -271,7 +271,7 @@ TEST_F(load, no_more_are_inside_than_the_capacity)
 	struct party p[8];
 
 	c->capacity = 2;
-	c->n = quick(5000, 500);
+	c->n = count(10000, 5000, 500);
 	ASSERT_EQ(0, chan_make(c->e, 0, c->capacity, 0));
 	run(_metadata, variant->proc, p, 8, enter_and_leave, c);
 	end(_metadata, p, 8);
@@ -304,7 +304,7 @@ TEST_F(load, channels_made_and_dropped_by_all_at_once)
 	struct party p[4];
 	int before = open_count();
 
-	c->n = quick(3000, 300);
+	c->n = count(100000, 3000, 300);
 	run(_metadata, variant->proc, p, 4, make_and_drop, c);
 	end(_metadata, p, 4);
 	EXPECT_EQ(before, open_count());
