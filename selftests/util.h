@@ -258,6 +258,41 @@ static inline int thread_count(void)
 	return entries("/proc/self/task");
 }
 
+/*
+ * Are @n timers of the module's armed, of all programs? A list may miss one, or show it
+ * twice, if others' come and go meanwhile: then the next does not.
+ */
+static inline bool timers_armed(int n)
+{
+	int seen = -1;
+
+	for (int i = 0; i < PATIENCE / 10 && seen != n; i++) {
+		FILE *f = fopen("/proc/timer_list", "r");
+		char line[256];
+
+		for (seen = f ? 0 : -1; f && fgets(line, sizeof(line), f); )
+			seen += strstr(line, "timer_fired [kchan]") != NULL;
+		if (f)
+			fclose(f);
+		if (seen != n)
+			usleep(10000);
+	}
+	return seen == n;
+}
+
+/* Tasks ever made, the kernel's own as well: the number of the last one. */
+static inline int last_task(void)
+{
+	FILE *f = fopen("/proc/loadavg", "r");
+	int n = -1;
+
+	if (f && fscanf(f, "%*s %*s %*s %*s %d", &n) != 1)
+		n = -1;
+	if (f)
+		fclose(f);
+	return n;
+}
+
 /* To the largest seen. */
 static inline void note_most(int *most, int now)
 {
