@@ -569,6 +569,50 @@ static void the_wrong_sender(void)
 	data[!got] = 2;
 }
 
+static void the_right_sender(void)
+{
+	int got;
+
+	MUST(!chan_make(e, sizeof(int), 2, 0));
+	go(send_one, (void *)0);
+	go(send_one, (void *)1);
+	at_step(2);
+	MUST(chan_recv(e[0], &got, sizeof(got), -1, SOON) == sizeof(got));
+	MUST(data[got]++ == 1);
+}
+
+/* Two receivers, each at what the sender of the other's message has written. */
+static void *recv_one_touch(void *other)
+{
+	int got;
+
+	MUST(chan_recv(e[0], &got, sizeof(got), -1, SOON) == sizeof(got));
+	data[other ? !got : got] = 2;
+	next_step();
+	return NULL;
+}
+
+static void two_receivers(void *other)
+{
+	MUST(!chan_make(e, sizeof(int), 2, 0));
+	go(send_one, (void *)0);
+	go(send_one, (void *)1);
+	at_step(2);
+	go(recv_one_touch, other);
+	go(recv_one_touch, other);
+	at_step(4);
+}
+
+static void each_the_right_sender(void)
+{
+	two_receivers(NULL);
+}
+
+static void each_the_wrong_sender(void)
+{
+	two_receivers(data);
+}
+
 static void *w_then_shut(void *arg)
 {
 	w = 1;
@@ -589,6 +633,48 @@ static void not_the_closer_but_the_sender(void)
 	at_step(1);
 	MUST(chan_recv(e[0], &b, 1, -1, SOON) == 1);	/* the message, not the end */
 	w = 2;
+}
+
+/* And who finds the end knows who closed it, not who sent what another has received. */
+static void *v_then_send_step(void *arg)
+{
+	v_then_send(arg);
+	next_step();
+	return NULL;
+}
+
+static void *take_one(void *arg)
+{
+	char b;
+
+	MUST(chan_recv(e[0], &b, 1, -1, SOON) == 1);
+	next_step();
+	return NULL;
+}
+
+static void at_the_end(int *touch)
+{
+	char b;
+
+	MUST(!chan_make(e, 1, 2, 0));
+	go(v_then_send_step, NULL);
+	at_step(1);
+	go(take_one, NULL);
+	at_step(2);
+	go(w_then_shut, NULL);
+	at_step(3);
+	MUST(chan_recv(e[0], &b, 1, -1, SOON) == -EPIPE);
+	*touch = 2;
+}
+
+static void the_closer_at_the_end(void)
+{
+	at_the_end(&w);
+}
+
+static void not_the_sender_but_the_closer(void)
+{
+	at_the_end(&v);
 }
 
 static void another_channel(void)
@@ -676,7 +762,9 @@ static const struct program list[] = {
 	P(empty_messages), P(a_batch_of_several_senders), P(armed_selects),
 	P(numbers_are_used_again), P(a_handler_ends_a_call),
 	P(no_channel_at_all), P(buffered_back_parked), P(buffered_back), P(too_few_buffers),
-	P(the_wrong_sender), P(not_the_closer_but_the_sender), P(another_channel),
+	P(the_wrong_sender), P(the_right_sender), P(each_the_wrong_sender), P(each_the_right_sender),
+	P(not_the_closer_but_the_sender), P(not_the_sender_but_the_closer), P(the_closer_at_the_end),
+	P(another_channel),
 	P(a_look_at_the_length), P(a_call_that_fails), P(written_while_it_is_sent),
 	P(read_while_it_is_received),
 };
@@ -708,14 +796,24 @@ TEST(room_is_handed_over_too)
 	EXPECT_TRUE(reported("too_few_buffers"));
 }
 
-/* MM-04, MM-05 */
+/* MM-04 */
 TEST(an_end_is_ordered_for_who_sees_it)
 {
 	EXPECT_TRUE(silent("shut_is_seen"));
 	EXPECT_TRUE(silent("last_close_is_seen"));
 	EXPECT_TRUE(silent("last_receiver_is_missed"));
+}
+
+/* MM-05 */
+TEST(the_order_is_with_who_sent_the_message_or_shut_the_channel)
+{
+	EXPECT_TRUE(silent("the_right_sender"));
 	EXPECT_TRUE(reported("the_wrong_sender"));
+	EXPECT_TRUE(silent("each_the_right_sender"));
+	EXPECT_TRUE(reported("each_the_wrong_sender"));
+	EXPECT_TRUE(silent("the_closer_at_the_end"));
 	EXPECT_TRUE(reported("not_the_closer_but_the_sender"));
+	EXPECT_TRUE(reported("not_the_sender_but_the_closer"));
 }
 
 /* MM-06, MM-07, MM-09, MM-10 */
