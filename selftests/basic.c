@@ -328,7 +328,7 @@ TEST(last_receiver_gone_frees_and_counts)
 	close(e[1]);
 }
 
-/* NP-01, NP-02, PX-12 */
+/* NP-01, NP-02 */
 TEST(wrong_descriptors_are_refused)
 {
 	int e[2], p[2], v = 0;
@@ -355,6 +355,98 @@ TEST(wrong_descriptors_are_refused)
 	EXPECT_EQ(0, (int)info_of(e[0]).shut);
 	close2(e);
 	close2(p);
+}
+
+/* Does every call on @fd end with @want? Or the line of the one that doesn't. */
+static int all_calls(int fd, int want)
+{
+	char buf[8] = "1234567";
+	struct chan_msg m = { .buf = buf, .len = 4 };
+	struct chan_case k = send_case(fd, buf, 4);
+	struct chan_group_info g;
+	struct chan_info in;
+	int first;
+
+#define CALL(x) do { if ((x) != want) return __LINE__; } while (0)
+	CALL(chan_send(fd, buf, 4, -1, CHAN_NOW));
+	CALL(chan_recv(fd, buf, 4, -1, CHAN_NOW));
+	CALL(chan_sendm(fd, &m, 1, -1, CHAN_NOW));
+	CALL(chan_recvm(fd, &m, 1, -1, CHAN_NOW));
+	CALL(chan_select(&k, 1, 0, -1, CHAN_NOW));
+	CALL(chan_arm(&k, 1, 0));
+	k = recv_case(fd, buf, 4);
+	CALL(chan_select(&k, 1, 0, -1, CHAN_NOW));
+	CALL(chan_arm(&k, 1, 0));
+	CALL(chan_select(NULL, 0, 0, fd == -1 ? -2 : fd, CHAN_NOW));
+	CALL(chan_fired(fd, &k, 1));
+	CALL(chan_shut(fd, 0));
+	CALL(chan_info(fd, &in, sizeof(in)));
+	CALL(chan_kind(fd));
+	CALL(chan_group(fd, CHAN_FOREVER, 0, 0));
+	CALL(chan_watch(fd));
+	CALL(chan_join(fd, -1, CHAN_NOW));
+	CALL(chan_leave(fd, 0, NULL));
+	CALL(chan_cancel(fd, 0, NULL));
+	CALL(chan_wait(fd, &first, -1, CHAN_NOW));
+	CALL(chan_group_info(fd, &g, sizeof(g)));
+	CALL(chan_value_set(fd, "k", "v", 1));
+	CALL(chan_value_get(fd, "k", buf, 8));
+#undef CALL
+	return 0;
+}
+
+/* PX-12 */
+TEST(a_number_that_is_closed_or_used_again_is_not_ours)
+{
+	for (int kind = 0; kind < 6; kind++) {
+		int e[2], p[2], g = chan_group(-1, CHAN_FOREVER, 0, 0), fd, in_pipe;
+		struct chan_case k;
+		char got[8] = "";
+
+		ASSERT_EQ(0, chan_make(e, 4, 1, 0));
+		k = recv_case(e[0], NULL, 0);
+		switch (kind) {
+		case 0:
+			fd = dup(e[0]);
+			break;
+		case 1:
+			fd = dup(e[1]);
+			break;
+		case 2:
+			fd = dup(g);
+			break;
+		case 3:
+			fd = chan_watch(g);
+			break;
+		case 4:
+			fd = chan_join(g, -1, CHAN_NOW);
+			break;
+		default:
+			fd = chan_arm(&k, 1, 0);
+		}
+		ASSERT_LE(0, fd);
+		close(fd);
+		EXPECT_EQ(0, all_calls(fd, -EBADF)) {
+			TH_LOG("closed, kind %d", kind);
+		}
+		ASSERT_EQ(0, pipe(p));		/* one of its ends gets the number */
+		ASSERT_TRUE(p[0] == fd);
+		ASSERT_EQ(3, write(p[1], "abc", 3));
+		for (int end = 0; end < 2; end++) {
+			EXPECT_EQ(0, all_calls(p[end], -ENOTTY)) {
+				TH_LOG("end %d of a pipe, kind %d", end, kind);
+			}
+			ASSERT_EQ(0, ioctl(p[0], FIONREAD, &in_pipe));
+			EXPECT_EQ(3, in_pipe);
+		}
+		EXPECT_EQ(3, read(p[0], got, sizeof(got)));
+		EXPECT_STREQ("abc", got);
+		EXPECT_EQ(0, (int)(info_of(e[0]).sent + info_of(e[0]).shut));
+		EXPECT_EQ(0, chan_cancel(g, 0, NULL));
+		close2(p);
+		close2(e);
+		close(g);
+	}
 }
 
 TEST(bad_buffers_lose_nothing)
