@@ -151,6 +151,85 @@ TEST(a_value_in_a_channel_is_held_by_one)
 	}
 }
 
+/* PT-03: a sending end is an element of a channel; it is a fresh descriptor where it arrives */
+struct chan_of_chan { int cc[2], c[2], got; };
+
+static int use_what_comes(void *arg)
+{
+	struct chan_of_chan *s = arg;
+	struct chan_msg m = { .fds = &s->got, .nfds = 1 };
+	int two = 2;
+
+	WANT(chan_recvm(s->cc[0], &m, 1, -1, SOON) == 1 && m.nfds == 1);
+	WANT(chan_kind(s->got) == CHAN_TX && fcntl(s->got, F_GETFD) == FD_CLOEXEC);
+	WANT(!chan_send(s->got, &two, 4, -1, SOON));
+	close(s->got);
+	return 0;
+}
+
+static int use_without_a_copy(void *arg)
+{
+	struct chan_of_chan *s = arg;
+
+	close2(s->c);
+	WANT(chan_kind(s->c[1]) == -EBADF);
+	return use_what_comes(arg);
+}
+
+TEST(a_channel_is_an_element_of_a_channel)
+{
+	for (int i = 0; i < 4; i++) {
+		bool process = i % 2, last = i / 2;
+		struct chan_of_chan *s = shared(sizeof(*s));
+		struct chan_msg m = { .nfds = 1 };
+		struct party p;
+		int v = 0;
+
+		ASSERT_EQ(0, chan_make(s->c, 4, 1, 0));
+		ASSERT_EQ(0, chan_make(s->cc, 0, 1, CHAN_FDS));
+		ASSERT_TRUE(party_start(&p, process, process ? use_without_a_copy : use_what_comes, s));
+		m.fds = &s->c[1];
+		ASSERT_EQ(1, chan_sendm(s->cc[1], &m, 1, -1, SOON));
+		if (last)
+			close(s->c[1]);
+		EXPECT_EQ(4, chan_recv(s->c[0], &v, 4, -1, SOON));
+		EXPECT_EQ(2, v);
+		ASSERT_EQ(0, party_end(&p));
+		EXPECT_TRUE(process || s->got != s->c[1] || last);
+		if (last) {	/* the last has been dropped */
+			EXPECT_EQ(-ECONNRESET, chan_recv(s->c[0], &v, 4, -1, CHAN_NOW));
+		} else {	/* that it is dropped there closes nothing */
+			EXPECT_EQ(1, info_of(s->c[0]).senders);
+			EXPECT_EQ(-EAGAIN, chan_recv(s->c[0], &v, 4, -1, CHAN_NOW));
+			ASSERT_EQ(0, chan_send(s->c[1], &i, 4, -1, CHAN_NOW));
+			EXPECT_EQ(4, chan_recv(s->c[0], &v, 4, -1, CHAN_NOW));
+			EXPECT_EQ(i, v);
+			close(s->c[1]);
+		}
+		close(s->c[0]);
+		close2(s->cc);
+		munmap(s, sizeof(*s));
+	}
+}
+
+/* PT-03: unlike Go's, a receiving end stays where it is */
+TEST(a_receiving_end_does_not_travel)
+{
+	int c[2], cc[2], v = 42;
+	struct chan_msg m = { .fds = &c[0], .nfds = 1 };
+
+	ASSERT_EQ(0, chan_make(c, 4, 1, 0));
+	ASSERT_EQ(0, chan_make(cc, 0, 1, CHAN_FDS));
+	ASSERT_EQ(0, chan_send(c[1], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(-EOPNOTSUPP, chan_sendm(cc[1], &m, 1, -1, CHAN_NOW));
+	EXPECT_EQ(0, info_of(cc[0]).sent);
+	v = 0;
+	EXPECT_EQ(4, chan_recv(c[0], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(42, v);
+	close2(c);
+	close2(cc);
+}
+
 /* PT-04: work for a pool that is closed is an error of the caller's, and not done */
 TEST(a_closed_pool_refuses_work)
 {
