@@ -1,49 +1,9 @@
 // SPDX-License-Identifier: MIT
-/* What groups are for: generators, errgroups, pipelines, workgroups; threads and processes. */
+/* What groups are for: generators, errgroups, pipelines; threads and processes. */
 #include <sched.h>
-#include <sys/signalfd.h>
 
-#include "group_util.h"
+#include "group_party.h"
 #include "harness.h"
-
-/* A member that runs @fn, on a thread or in a process that keeps @keep. */
-static int start(int g, bool process, int (*fn)(int member, void *arg), void *arg,
-		 const int *keep, unsigned n)
-{
-	int m, r;
-
-	if (!process)
-		return chan_go(g, fn, arg);
-	r = chan_fork(g, keep, n, &m);
-	if (r)
-		return r < 0 ? r : 0;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	r = fn(m, arg);
-	chan_leave(m, r < 0 ? -r : r, NULL);
-	_exit(0);
-}
-
-static void reap(bool process)
-{
-	while (process && waitpid(-1, NULL, 0) > 0)
-		;
-}
-
-/* What the members of a test share. */
-struct shared_state {
-	int fd[8];
-	int err, count, order[8], flag;
-};
-
-static int add(int *n, int by)
-{
-	return __atomic_add_fetch(n, by, __ATOMIC_SEQ_CST);
-}
-
-static int get(int *n)
-{
-	return __atomic_load_n(n, __ATOMIC_SEQ_CST);
-}
 
 /* ---- context ---- */
 
@@ -83,55 +43,131 @@ TEST(a_generator_ends_when_its_consumer_has_enough)
 	}
 }
 
-/* A function that runs once when fd[0] ends, unless fd[1] ends before. */
-static int after_func(int member, void *arg)
+/*
+ * context.AfterFunc: a group below the context ends with it, or is ended by stop(). The
+ * kernel knows which of the two was first, as a group keeps its first cause.
+ */
+struct after { int handle, done[2], tid, ran; };
+
+static bool stopped(int handle)
 {
-	struct shared_state *s = arg;
-	struct chan_case c[2] = {
-		{ .fd = s->fd[1], .op = CHAN_POLL, .events = POLLIN },
-		{ .fd = s->fd[0], .op = CHAN_POLL, .events = POLLIN },
-	};
+	return !strcmp(ginfo(handle).why, "stopped");
+}
+
+static int run_after(int member, void *arg)
+{
+	struct after *a = arg;
 	int one = 1;
 
-	if (chan_select(c, 2, CHAN_PRIO, -1, SOON) != 1)
+	__atomic_store_n(&a->tid, syscall(SYS_gettid), __ATOMIC_RELEASE);
+	chan_select(NULL, 0, 0, a->handle, CHAN_FOREVER);
+	if (stopped(a->handle))
 		return 0;
-	add(&s->count, 1);
-	return chan_send(s->fd[3], &one, sizeof(one), -1, SOON);
+	add(&a->ran, 1);
+	return chan_send(a->done[1], &one, sizeof(one), -1, SOON);
+}
+
+/* As a member of @w, once @ctx has ended. */
+static bool after_func(int ctx, int w, bool process, struct after *a)
+{
+	a->handle = below(ctx);
+	return !chan_make(a->done, sizeof(int), 0, 0) &&
+	       !start(w, process, run_after, a, &a->handle, 3);
+}
+
+/* True: it will not run. */
+static bool stop(struct after *a)
+{
+	if (ginfo(a->handle).state == CHAN_ENDED)
+		return false;
+	chan_cancel(a->handle, 0, "stopped");
+	return stopped(a->handle);
 }
 
 /* CX-18, CX-19 */
 TEST(a_function_after_the_end_runs_once_or_never)
 {
-	for (int i = 0; i < 8; i++) {
-		bool process = i % 2, stops = i / 2 == 3;
-		struct shared_state *s = shared(sizeof(*s));
-		int w = root(), stop = root(), v;
+	enum { CANCELLED, TIMED, BEFORE, STOPPED, KINDS };
 
-		/* ended by cancel, by time, before it began, or stopped in time */
-		s->fd[0] = chan_group(-1, i / 2 == 1 ? chan_after(20 * MS) : CHAN_FOREVER, 0, 0);
-		s->fd[1] = chan_watch(stop);
-		ASSERT_EQ(0, chan_make(s->fd + 2, sizeof(int), 0, 0));
-		if (i / 2 == 2)
-			chan_cancel(s->fd[0], 0, NULL);
-		ASSERT_EQ(0, start(w, process, after_func, s, s->fd, 4));
-		if (i / 2 != 2 && i / 2 != 1)
-			EXPECT_EQ(0, get(&s->count));
-		if (stops) {
-			ASSERT_EQ(0, chan_cancel(stop, 0, NULL));
-			ASSERT_EQ(0, chan_wait(w, NULL, -1, SOON));
+	for (int i = 0; i < 2 * KINDS; i++) {
+		int kind = i / 2, w = root(), ctx, v, first = -1;
+		struct after *a = shared(sizeof(*a));
+		bool process = i % 2;
+
+		ctx = chan_group(-1, kind == TIMED ? chan_after(20 * MS) : CHAN_FOREVER, 0, 0);
+		if (kind == BEFORE)
+			ASSERT_EQ(0, chan_cancel(ctx, 0, NULL));
+		ASSERT_TRUE(after_func(ctx, w, process, a));
+		if (kind == CANCELLED || kind == STOPPED) {
+			ASSERT_TRUE(asleep(&a->tid));
+			usleep(1000);
+			EXPECT_EQ(0, get(&a->ran));
+			EXPECT_EQ(1, ginfo(w).members);
 		}
-		/* the cancel does not wait for what runs after it: that waits for us */
-		ASSERT_EQ(0, chan_cancel(s->fd[0], 0, NULL));
-		if (!stops)
-			EXPECT_EQ(4, chan_recv(s->fd[2], &v, sizeof(v), -1, SOON));
+		if (kind == STOPPED) {
+			EXPECT_TRUE(stop(a));
+			ASSERT_EQ(0, chan_wait(w, &first, -1, SOON));
+		}
+		/* does not wait for what runs after it: that waits for us */
+		if (kind == CANCELLED || kind == STOPPED)
+			ASSERT_EQ(0, chan_cancel(ctx, 0, NULL));
+		if (kind != STOPPED) {
+			ASSERT_EQ(4, chan_recv(a->done[0], &v, sizeof(v), -1, SOON));
+			EXPECT_EQ(CHAN_ENDED, ginfo(ctx).state);
+			ASSERT_EQ(0, chan_wait(w, &first, -1, SOON));
+		}
+		EXPECT_EQ(0, first);
+		EXPECT_EQ(kind != STOPPED, get(&a->ran));
+		EXPECT_FALSE(stop(a));
+		ASSERT_EQ(0, chan_cancel(ctx, 0, NULL));
+		EXPECT_EQ(-EAGAIN, chan_recv(a->done[0], &v, sizeof(v), -1, CHAN_NOW));
+		EXPECT_EQ(kind != STOPPED, get(&a->ran));
+		close2(a->done);
+		close2((int[]){ w, ctx });
+		close(a->handle);
+		reap(process);
+		munmap(a, sizeof(*a));
+	}
+}
+
+/* CX-19: nothing is left in the context by who was cancelled, timed out or stopped */
+TEST(a_context_forgets_who_has_ended_below_it)
+{
+	int ctx = root(), w = root(), c = below(ctx), t = chan_group(ctx, HOUR, 0, 0);
+	struct after *a = shared(sizeof(*a));
+	int64_t at, ahead = 10 * MS;
+	unsigned n;
+
+	EXPECT_EQ(2, ginfo(ctx).children);
+	ASSERT_EQ(0, chan_cancel(c, 0, NULL));
+	EXPECT_EQ(1, ginfo(ctx).children);
+	ASSERT_EQ(0, chan_cancel(t, 0, NULL));
+	EXPECT_EQ(0, ginfo(ctx).children);
+	do {	/* on a busy machine its time may come before we have looked */
+		close(t);
+		ahead *= 2;
+		ASSERT_GT(10000 * MS, ahead);
+		t = chan_group(ctx, at = chan_after(ahead), 0, 0);
+		n = ginfo(ctx).children;
+	} while (chan_after(0) >= at);
+	EXPECT_EQ(1, n);
+	ASSERT_TRUE(turns(t, POLLIN));
+	EXPECT_EQ(0, ginfo(ctx).children);
+	for (int process = 0; process < 2; process++) {
+		ASSERT_TRUE(after_func(ctx, w, process, a));
+		EXPECT_EQ(1, ginfo(ctx).children);
+		EXPECT_TRUE(stop(a));
+		EXPECT_EQ(0, ginfo(ctx).children);
 		ASSERT_EQ(0, chan_wait(w, NULL, -1, SOON));
-		ASSERT_EQ(0, chan_cancel(stop, 0, NULL));
-		EXPECT_EQ(!stops, s->count);
-		close2(s->fd);
-		close2(s->fd + 2);
-		close2((int[]){ w, stop });
+		EXPECT_EQ(0, a->ran);
+		close(a->handle);
+		close2(a->done);
 		reap(process);
 	}
+	EXPECT_EQ(CHAN_LIVE, ginfo(ctx).state);
+	close2((int[]){ ctx, w });
+	close2((int[]){ c, t });
+	munmap(a, sizeof(*a));
 }
 
 /* ---- WaitGroup ---- */
@@ -210,7 +246,7 @@ TEST(joins_and_leaves_of_many_never_wait)
 	int all = root(), idle = root();
 
 	for (int i = 0; i < 4; i++) {
-		a[i] = (struct adder){ root(), all, quick(5000, 200) };
+		a[i] = (struct adder){ root(), all, count(100000, 5000, 200) };
 		ASSERT_TRUE(party_start(&p[i], false, join_leave, &a[i]));
 	}
 	for (int i = 0; i < 1000; i++) {
@@ -286,7 +322,7 @@ static int fail_second(int member, void *arg)
 	return 20 + me;
 }
 
-/* EG-02, EG-05 */
+/* EG-05 */
 TEST(the_first_failure_is_the_cause_whatever_follows)
 {
 	for (int i = 0, n = quick(100, 10); i < n; i++) {
@@ -311,6 +347,38 @@ TEST(the_first_failure_is_the_cause_whatever_follows)
 		close(g);
 		reap(process);
 		munmap(s, sizeof(*s));
+	}
+}
+
+/* EG-02, EG-05: unlike Go's, a group lives on after the wait, unless a failure has ended it */
+TEST(a_wait_does_not_end_the_group)
+{
+	static const struct { int n, err[2], first; } row[] = {
+		{ 0, {}, 0 }, { 1, { 0 }, 0 }, { 1, { 13 }, 13 }, { 2, { 13, 0 }, 13 },
+	};
+
+	for (int i = 0; i < 4; i++) {
+		int g = chan_group(-1, CHAN_FOREVER, CHAN_FAIL_FAST, 0), c = below(g), m[2], first = -1;
+		int want = row[i].first;
+
+		for (int k = 0; k < row[i].n; k++)
+			ASSERT_LE(0, m[k] = chan_join(g, -1, CHAN_NOW));
+		for (int k = 0; k < row[i].n; k++) {
+			ASSERT_EQ(0, chan_leave(m[k], row[i].err[k], NULL));
+			close(m[k]);
+		}
+		ASSERT_EQ(0, chan_wait(g, &first, -1, SOON));
+		EXPECT_EQ(want, first);
+		EXPECT_EQ(want ? CHAN_ENDED : CHAN_LIVE, ginfo(g).state);
+		EXPECT_EQ(want, ginfo(g).err);
+		EXPECT_EQ(want, ginfo(c).err);
+		m[0] = chan_join(g, -1, CHAN_NOW);	/* one more round, or none */
+		EXPECT_EQ(-want, m[0] < 0 ? m[0] : chan_leave(m[0], 0, NULL));
+		close(m[0]);
+		/* what Go's Wait does with it is a call of its own */
+		ASSERT_EQ(0, chan_cancel(g, 0, NULL));
+		EXPECT_EQ(want ?: ECANCELED, ginfo(c).err);
+		close2((int[]){ g, c });
 	}
 }
 
@@ -343,16 +411,24 @@ TEST(go_waits_while_ten_are_at_work)
 	close(g);
 }
 
-struct search { char result[3][40]; int n; };
+/* Whichever job is done first, its result stands where it belongs. */
+struct search {
+	struct job { struct search *s; int at; } job[3];
+	int next[2][2], done[3], n;	/* next: shut when the job behind has been done */
+	char result[3][40];
+};
 
 static int search(int member, void *arg)
 {
 	static const char *kind[] = { "web", "image", "video" };
-	struct search *s = arg;
-	int i = add(&s->n, 1) - 1;
+	struct job *j = arg;
+	struct search *s = j->s;
 
-	snprintf(s->result[i], sizeof(s->result[i]), "%s result", kind[i]);
-	return 0;
+	if (j->at < 2 && chan_recv(s->next[j->at][0], NULL, 0, member, SOON) != -EPIPE)
+		return 1;
+	snprintf(s->result[j->at], sizeof(s->result[0]), "%s result for \"kchan\"", kind[j->at]);
+	s->done[add(&s->n, 1) - 1] = j->at;
+	return j->at ? -chan_shut(s->next[j->at - 1][1], 0) : 0;
 }
 
 /* EG-06 */
@@ -362,16 +438,25 @@ TEST(each_job_fills_its_own_slot)
 		struct search *s = shared(sizeof(*s));
 		int g = chan_group(-1, CHAN_FOREVER, CHAN_FAIL_FAST, 0), first = -1;
 
+		for (int i = 0; i < 2; i++)
+			ASSERT_EQ(0, chan_make(s->next[i], 0, 0, 0));
 		for (int i = 0; i < 3; i++) {
-			ASSERT_EQ(0, start(g, process, search, s, NULL, 0));
+			s->job[i] = (struct job){ s, i };
+			ASSERT_EQ(0, start(g, process, search, &s->job[i], s->next[0], 4));
 		}
 		ASSERT_EQ(0, chan_wait(g, &first, -1, SOON));
 		EXPECT_EQ(0, first);
-		EXPECT_STREQ("web result", s->result[0]);
-		EXPECT_STREQ("image result", s->result[1]);
-		EXPECT_STREQ("video result", s->result[2]);
+		EXPECT_EQ(3, s->n);
+		for (int i = 0; i < 3; i++)	/* the last was done first */
+			EXPECT_EQ(2 - i, s->done[i]);
+		EXPECT_STREQ("web result for \"kchan\"", s->result[0]);
+		EXPECT_STREQ("image result for \"kchan\"", s->result[1]);
+		EXPECT_STREQ("video result for \"kchan\"", s->result[2]);
+		for (int i = 0; i < 2; i++)
+			close2(s->next[i]);
 		close(g);
 		reap(process);
+		munmap(s, sizeof(*s));
 	}
 }
 
@@ -469,242 +554,113 @@ TEST(any_failure_in_a_pipeline_leaves_nobody_behind)
 	}
 }
 
-/* EG-08: a channel's capacity is a semaphore's */
-TEST(a_channel_is_a_semaphore)
-{
-	int e[2], v = 0;
+/* A channel's capacity is a semaphore's, and so is a group's limit. */
+struct semaphore { int e[2], g, m[2], n; };
 
-	ASSERT_EQ(0, chan_make(e, 4, 2, 0));
-	EXPECT_EQ(-EAGAIN, chan_recv(e[0], &v, 4, -1, CHAN_NOW));	/* nothing to give back */
-	ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
-	for (int i = 0; i < 2; i++) {
-		EXPECT_EQ(0, chan_send(e[1], &v, 4, -1, i ? chan_after(10 * MS) : CHAN_NOW));
-		EXPECT_EQ(i ? -ETIMEDOUT : -EAGAIN,
-			  chan_send(e[1], &v, 4, -1, i ? chan_after(10 * MS) : CHAN_NOW));
-		EXPECT_EQ(4, chan_recv(e[0], &v, 4, -1, CHAN_NOW));
-	}
-	close2(e);
+static int acquire(struct semaphore *s, int64_t deadline)
+{
+	int m;
+
+	if (s->g < 0)
+		return chan_send(s->e[1], NULL, 0, -1, deadline);
+	m = chan_join(s->g, -1, deadline);
+	if (m >= 0)
+		s->m[s->n++] = m;
+	return m < 0 ? m : 0;
 }
 
-/* ---- workgroup: all stop when the first returns ---- */
-
-static int wait_for_word(int member, void *arg)
+static int release(struct semaphore *s)
 {
-	struct shared_state *s = arg;
-	int v;
+	int r;
 
-	if (chan_recv(s->fd[0], &v, sizeof(v), -1, SOON) != -EPIPE)
-		return 99;
-	return s->err;
+	if (s->g < 0)
+		return chan_recv(s->e[0], NULL, 0, -1, CHAN_NOW);
+	if (!s->n)
+		return chan_leave(s->g, 0, NULL);
+	r = chan_leave(s->m[--s->n], 0, NULL);
+	close(s->m[s->n]);
+	return r;
 }
 
-static int wait_for_stop(int member, void *arg)
+/* EG-08 */
+TEST(a_channel_and_a_limit_are_semaphores)
 {
-	struct shared_state *s = arg;
-	int r = chan_select(NULL, 0, 0, member, SOON);
+	for (int limit = 0; limit < 2; limit++) {
+		struct semaphore s = { .g = -1 };
 
-	add(&s->count, 1);
-	return r == -ECANCELED ? s->flag : 98;
-}
+		if (limit)
+			s.g = chan_group(-1, CHAN_FOREVER, 0, 2);
+		else
+			ASSERT_EQ(0, chan_make(s.e, 0, 2, 0));
+		for (int timed = 0; timed < 2; timed++) {
+			int64_t in = timed ? 10 * MS : 0;
+			int no = timed ? -ETIMEDOUT : -EAGAIN;
 
-/* GW-01, GW-02 */
-TEST(the_first_to_return_stops_the_others)
-{
-	struct { int err, late, first, cause; } row[] = {
-		{ 11, 0, 11, 11 },
-		{ 0, 22, 22, ECANCELED },
-		{ 11, 22, 11, 11 },
-		{ 0, 0, 0, ECANCELED },
-	};
-
-	for (int i = 0; i < 8; i++) {
-		bool process = i % 2;
-		struct shared_state *s = shared(sizeof(*s));
-		int g = chan_group(-1, CHAN_FOREVER, CHAN_FIRST_EXIT, 0), first = -1;
-
-		EXPECT_EQ(0, chan_wait(g, &first, -1, CHAN_NOW));	/* an empty group */
-		EXPECT_EQ(0, first);
-		s->err = row[i / 2].err;
-		s->flag = row[i / 2].late;
-		ASSERT_EQ(0, chan_make(s->fd, 4, 0, 0));
-		ASSERT_EQ(0, start(g, process, wait_for_word, s, s->fd, 2));
-		for (int k = 0; k < 3; k++) {
-			ASSERT_EQ(0, start(g, process, wait_for_stop, s, NULL, 0));
+			#define WHEN	(in ? chan_after(in) : CHAN_NOW)
+			EXPECT_EQ(limit ? -EINVAL : -EAGAIN, release(&s));	/* nothing to release */
+			ASSERT_EQ(0, acquire(&s, CHAN_FOREVER));
+			EXPECT_EQ(0, acquire(&s, WHEN));
+			EXPECT_EQ(no, acquire(&s, WHEN));
+			EXPECT_EQ(0, release(&s));
+			EXPECT_EQ(0, release(&s));
+			EXPECT_EQ(0, acquire(&s, WHEN));
+			ASSERT_EQ(0, acquire(&s, CHAN_FOREVER));
+			EXPECT_EQ(no, acquire(&s, WHEN));
+			EXPECT_EQ(0, release(&s));
+			EXPECT_EQ(0, release(&s));
+			#undef WHEN
 		}
-		EXPECT_EQ(-ETIMEDOUT, chan_wait(g, &first, -1, chan_after(5 * MS)));
-		EXPECT_EQ(CHAN_LIVE, ginfo(g).state);
-		EXPECT_EQ(4, ginfo(g).members);
-		ASSERT_EQ(0, chan_shut(s->fd[1], 0));
-		ASSERT_EQ(0, chan_wait(g, &first, -1, SOON));
-		EXPECT_EQ(row[i / 2].first, first);
-		EXPECT_EQ(row[i / 2].cause, ginfo(g).err);
-		EXPECT_EQ(3, s->count);
-		close2(s->fd);
-		close(g);
-		reap(process);
+		if (limit)
+			close(s.g);
+		else
+			close2(s.e);
 	}
 }
 
-/* A member that serves another group's end, and none that stops it is its error. */
-static int context_member(int member, void *arg)
+#define WEIGHTS	4
+
+struct scale { int e[2], turn[2], rounds, next, inside, most; };
+
+/* A weight is put on whole: two who had half of theirs each would wait for ever. */
+static int weigh(void *arg)
 {
-	struct shared_state *s = arg;
-	struct chan_case c = { .fd = s->fd[2], .op = CHAN_POLL, .events = POLLIN };
-	struct chan_group_info i;
-	int r = chan_select(&c, 1, 0, member, SOON);
+	struct scale *s = arg;
+	int weight = add(&s->next, 1) - 1;
 
-	if (r == -ECANCELED)
-		return 0;			/* stopped by another */
-	chan_group_info(s->fd[2], &i, sizeof(i));
-	return r ? -r : (int)i.err;
-}
-
-/* GW-03 */
-TEST(a_context_member_is_stopped_by_another)
-{
-	for (int process = 0; process < 2; process++) {
-		struct shared_state *s = shared(sizeof(*s));
-		int g = chan_group(-1, CHAN_FOREVER, CHAN_FIRST_EXIT, 0), first = -1;
-
-		s->err = 33;
-		s->fd[2] = root();
-		ASSERT_EQ(0, chan_make(s->fd, 4, 0, 0));
-		ASSERT_EQ(0, start(g, process, context_member, s, s->fd, 3));
-		ASSERT_EQ(0, start(g, process, wait_for_word, s, s->fd, 2));
-		ASSERT_EQ(0, chan_shut(s->fd[1], 0));
-		ASSERT_EQ(0, chan_wait(g, &first, -1, SOON));
-		EXPECT_EQ(33, first);
-		EXPECT_EQ(1, ginfo(g).failed);
-		EXPECT_EQ(CHAN_LIVE, ginfo(s->fd[2]).state);
-		close2(s->fd);
-		close2((int[]){ s->fd[2], g });
-		reap(process);
+	for (int i = 0; i < s->rounds; i++) {
+		WANT(!chan_send(s->turn[1], NULL, 0, -1, SOON));
+		for (int k = 0; k < weight; k++)
+			WANT(!chan_send(s->e[1], NULL, 0, -1, SOON));
+		WANT(!chan_recv(s->turn[0], NULL, 0, -1, CHAN_NOW));
+		note_most(&s->most, add(&s->inside, weight));
+		if (i % 8 == weight)
+			usleep(50);
+		add(&s->inside, -weight);
+		for (int k = 0; k < weight; k++)
+			WANT(!chan_recv(s->e[0], NULL, 0, -1, CHAN_NOW));
 	}
-}
-
-/* A server: it is asked, and fails by itself, or is shut down. */
-static int serve(int member, void *arg)
-{
-	struct shared_state *s = arg;
-	int v, r = chan_recv(s->fd[0], &v, sizeof(v), -1, SOON);
-
-	s->order[0] = add(&s->count, 1);
-	if (r == -EPIPE)
-		return 0;
-	chan_shut(s->fd[0], s->err);
-	return r == sizeof(v) ? s->err : 97;
-}
-
-static int shut_down_when_stopped(int member, void *arg)
-{
-	struct shared_state *s = arg;
-
-	if (chan_select(NULL, 0, 0, member, SOON) != -ECANCELED)
-		return 98;
-	s->order[1] = add(&s->count, 1);
-	if (!info_of(s->fd[1]).shut)	/* only what still serves is shut down */
-		s->flag = !chan_shut(s->fd[1], 0);
 	return 0;
 }
 
-/* GW-04 */
-TEST(a_server_that_failed_is_not_shut_down_and_one_that_serves_is)
+/* EG-08 */
+TEST(weights_are_never_more_than_the_capacity)
 {
-	for (int fails = 0; fails < 2; fails++) {
-		struct shared_state *s = shared(sizeof(*s));
-		int g = chan_group(-1, CHAN_FOREVER, CHAN_FIRST_EXIT, 0), first = -1, v = 0;
+	struct scale s = { .rounds = count(10000 / WEIGHTS, 500, 50) };
+	struct party p[WEIGHTS];
 
-		s->err = 44;
-		ASSERT_EQ(0, chan_make(s->fd, 4, 0, 0));
-		ASSERT_EQ(0, start(g, false, serve, s, NULL, 0));
-		ASSERT_EQ(0, start(g, false, shut_down_when_stopped, s, NULL, 0));
-		ASSERT_EQ(0, fails ? chan_send(s->fd[1], &v, 4, -1, SOON) : chan_cancel(g, 33, "enough"));
-		ASSERT_EQ(0, chan_wait(g, &first, -1, SOON));
-		EXPECT_EQ(fails ? 44 : 0, first);
-		EXPECT_EQ(fails ? 44 : 33, ginfo(g).err);
-		EXPECT_EQ(!fails, s->flag);
-		if (fails)
-			EXPECT_LT(s->order[0], s->order[1]);
-		close2(s->fd);
-		close(g);
-	}
-}
-
-static int signal_member(int member, void *arg)
-{
-	struct shared_state *s = arg;
-	struct signalfd_siginfo si;
-	struct chan_case c = { .op = CHAN_POLL, .events = POLLIN };
-	sigset_t set, old;
-	int r;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
-	pthread_sigmask(SIG_BLOCK, &set, &old);
-	c.fd = signalfd(-1, &set, SFD_CLOEXEC);
-	add(&s->order[2], 1);
-	r = chan_select(&c, 1, 0, member, SOON);
-	if (!r && read(c.fd, &si, sizeof(si)) == sizeof(si))
-		r = si.ssi_signo == SIGUSR1 ? EINTR : 96;
-	close(c.fd);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return r == -ECANCELED ? 0 : r;
-}
-
-/* GW-05 */
-TEST(a_signal_member_is_stopped_or_stops)
-{
-	for (int by_signal = 0; by_signal < 2; by_signal++) {
-		struct shared_state *s = shared(sizeof(*s));
-		int g = chan_group(-1, CHAN_FOREVER, CHAN_FIRST_EXIT, 0), first = -1;
-		sigset_t set, before, after;
-
-		/* blocked in all threads, so that the signalfd gets it */
-		sigemptyset(&set);
-		sigaddset(&set, SIGUSR1);
-		pthread_sigmask(SIG_BLOCK, &set, NULL);
-		pthread_sigmask(SIG_SETMASK, NULL, &before);
-		s->err = 55;
-		ASSERT_EQ(0, chan_make(s->fd, 4, 0, 0));
-		ASSERT_EQ(0, start(g, false, signal_member, s, NULL, 0));
-		ASSERT_EQ(0, start(g, false, by_signal ? wait_for_stop : wait_for_word, s, NULL, 0));
-		if (by_signal)
-			kill(getpid(), SIGUSR1);
-		else
-			ASSERT_EQ(0, chan_shut(s->fd[1], 0));
-		ASSERT_EQ(0, chan_wait(g, &first, -1, SOON));
-		EXPECT_EQ(by_signal ? EINTR : 55, first);
-		EXPECT_EQ(1, ginfo(g).failed);
-		pthread_sigmask(SIG_SETMASK, NULL, &after);
-		for (int sig = 1; sig < NSIG; sig++)
-			EXPECT_EQ(sigismember(&before, sig), sigismember(&after, sig));
-		close2(s->fd);
-		close(g);
-	}
-}
-
-/* GW-06: a server, a context of 100 ms and a signal member; the time drives the shutdown */
-TEST(a_contexts_time_shuts_the_server_down)
-{
-	struct shared_state *s = shared(sizeof(*s));
-	int g = chan_group(-1, CHAN_FOREVER, CHAN_FIRST_EXIT, 0), first = -1;
-	int64_t at = chan_after(100 * MS);
-
-	s->fd[2] = chan_group(-1, at, 0, 0);
-	ASSERT_EQ(0, chan_make(s->fd, 4, 0, 0));
-	ASSERT_EQ(0, start(g, false, serve, s, NULL, 0));
-	ASSERT_EQ(0, start(g, false, shut_down_when_stopped, s, NULL, 0));
-	ASSERT_EQ(0, start(g, false, signal_member, s, NULL, 0));
-	ASSERT_EQ(0, start(g, false, context_member, s, NULL, 0));	/* last: it may be time */
-	ASSERT_EQ(0, chan_wait(g, &first, -1, SOON));
-	EXPECT_LE(at, chan_after(0));
-	EXPECT_EQ(ETIMEDOUT, first);
-	EXPECT_EQ(ETIMEDOUT, ginfo(g).err);
-	EXPECT_EQ(1, ginfo(g).failed);
-	EXPECT_EQ(1, s->flag);
-	EXPECT_LT(s->order[1], s->order[0]);
-	close2(s->fd);
-	close2((int[]){ s->fd[2], g });
+	ASSERT_EQ(0, chan_make(s.e, 0, WEIGHTS, 0));
+	ASSERT_EQ(0, chan_make(s.turn, 0, 1, 0));
+	for (int i = 0; i < WEIGHTS; i++)
+		ASSERT_TRUE(party_start(&p[i], false, weigh, &s));
+	for (int i = 0; i < WEIGHTS; i++)
+		EXPECT_EQ(0, party_end(&p[i]));
+	EXPECT_EQ(0, s.inside);
+	EXPECT_GE(WEIGHTS, s.most);
+	EXPECT_LE(WEIGHTS - 1, s.most);
+	EXPECT_EQ(0, info_of(s.e[0]).len);
+	EXPECT_EQ(s.rounds * WEIGHTS * (WEIGHTS - 1) / 2, info_of(s.e[0]).received);
+	close2(s.e);
+	close2(s.turn);
 }
 
 TEST_HARNESS_MAIN
