@@ -94,6 +94,19 @@ watchdog()
 	done 2> /dev/null
 }
 
+# What a program has made goes with it: no end, no group and no process of its own is left
+# (RM-03). A ring or a killed process may take a moment to end.
+left()	# name
+{
+	for i in 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+		[ $i = 0 ] || sleep 1
+		refs=0; read -r refs 2> /dev/null < /sys/module/kchan/refcnt
+		procs=$(ls -l /proc/[0-9]*/exe 2> /dev/null | grep -c ' /\(selftests\|examples\|docs\)/')
+		[ "$refs $procs" != '0 0' ] || return 0
+	done
+	bad "$1: $refs references to the module and $procs processes are left"
+}
+
 run()	# program: a test program
 {
 	name=$(basename "$1"); t0=$(seconds)
@@ -105,6 +118,7 @@ run()	# program: a test program
 	done < /tmp/skipped
 	[ $rc = 0 ] || [ "$fail" != "$f0" ] || bad "$name: exit status $rc"
 	[ "$(grep -c '^ok ' /tmp/log)" != 0 ] || bad "$name ran no test"
+	left "$name"
 	[ "$fail" = "$f0" ] || tail -n 60 /tmp/log
 	! grep -q kchan_icount=1 /proc/cmdline || grep '^# .*: woken after' /tmp/log
 	echo "== $name: $(grep -c '^ok ' /tmp/log) ok, $((fail - f0)) failed, $(($(seconds) - t0)) s"
@@ -119,6 +133,7 @@ example()	# program, arguments...: its output is what its .out file says
 	else
 		bad "example $* (exit status $rc)"; diff "$want" /tmp/log | head -20
 	fi
+	left "example $*"
 }
 
 page()	# program: an example of a man page or the README, which exits with 0
@@ -129,6 +144,7 @@ page()	# program: an example of a man page or the README, which exits with 0
 	else
 		bad "page ${1##*/} (exit status $rc)"; tail -n 20 /tmp/log
 	fi
+	left "page ${1##*/}"
 }
 
 chosen()	# name: is it among the tests asked for?
