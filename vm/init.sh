@@ -22,6 +22,9 @@ kills=$(sed -n 's/.*kchan_kills=\([0-9]*\).*/\1/p' /proc/cmdline)
 limit=$(sed -n 's/.*kchan_limit=\([0-9]*\).*/\1/p' /proc/cmdline)
 limit=${limit:-900}
 only=$(sed -n 's/.*kchan_only=\([^ ]*\).*/\1/p' /proc/cmdline)
+# kchan_part=1/2: every second one, from the first on
+part=$(sed -n 's/.*kchan_part=\([0-9/]*\).*/\1/p' /proc/cmdline)
+part=${part:-1/1} parts=${part#*/} turn=$((${part#*/} - ${part%/*}))
 pass=0 fail=0 skip=0 found=
 # gcc 12's ThreadSanitizer knows address spaces with at most 28 random bits
 echo 28 > /proc/sys/vm/mmap_rnd_bits 2>/dev/null
@@ -148,9 +151,11 @@ page()	# program: an example of a man page or the README, which exits with 0
 	left "page ${1##*/}"
 }
 
-chosen()	# name: is it among the tests asked for?
+chosen()	# name: is it among the tests asked for, and in this machine's part of them?
 {
 	[ -z "$only" ] || case ",$only," in *",$1,"*) found=$found,$1, ;; *) return 1 ;; esac
+	turn=$(((turn + 1) % parts))
+	[ $turn = 0 ]
 }
 
 load()	# module

@@ -3,6 +3,7 @@
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${KCHAN_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kchan}
 build=$top/build
+demo_packages="qemu-system-x86 busybox-static cpio make gcc libc6-dev linux-headers-6.12-cloud-amd64"
 packages="qemu-system-x86 busybox-static cpio gzip xz-utils kmod python3 mandoc gcc g++ make bc flex bison libelf-dev libssl-dev gcc-multilib libtsan2 libasan8 clang libclang-rt-14-dev valgrind libc6-dbg liburing-dev libuv1-dev libevent-dev libev-dev libglib2.0-dev pkg-config golang-go linux-headers-cloud-amd64 linux-headers-6.12-cloud-amd64 linux-headers-6.12-rt-amd64 linux-source-6.12"
 
 . "$top/tools/need.sh"
@@ -26,13 +27,14 @@ headers_of()
 	dpkg-query -W -f '${Depends}' "$pkg" | grep -o 'linux-headers-[0-9][^ ,]*' | head -1 | sed 's,^,/usr/src/,'
 }
 
-# A bootable image of that very kernel, fetched and not installed.
+# A bootable image of that very kernel: installed with its headers, or fetched.
 image_of()
 {
 	local hdr ver img
 	hdr=$(headers_of "$1") || return
 	case $hdr in "$cache"/*) echo "${hdr%/root/*}/vmlinuz"; return ;; esac
-	ver=${hdr#/usr/src/linux-headers-}; img=$cache/vmlinuz-$ver
+	ver=${hdr#/usr/src/linux-headers-}; img=/boot/vmlinuz-$ver
+	[ -r "$img" ] || img=$cache/vmlinuz-$ver
 	[ -s "$img" ] || fetch_image "$ver" "$img" || return 1
 	echo "$img"
 }
@@ -51,13 +53,17 @@ fetch_image()	# version, where to put it
 # A debug kernel from Debian's source, kept by the hash of source and configuration.
 debug_kernel()
 {
-	local key dir
-	key=$( (dpkg-query -W linux-source-6.12; cat "$top/vm/debug.config") | sha256sum | cut -c1-16)
-	dir=$cache/debug-$key
+	local dir
+	dir=$(debug_dir)
 	mkdir -p "$cache"
 	[ -e "$dir/done" ] ||
 		(flock 9; [ -e "$dir/done" ] || build_debug_kernel "$dir") 9> "$dir.lock" || return 1
 	echo "$dir"
+}
+
+debug_dir()
+{
+	echo "$cache/debug-$( (dpkg-query -W linux-source-6.12; cat "$top/vm/debug.config") | sha256sum | cut -c1-16)"
 }
 
 build_debug_kernel()	# directory
@@ -79,8 +85,8 @@ build_module()	# kernel build dir, name: kchan.ko in build/NAME; a warning is an
 {
 	local dir=$build/$2
 	mkdir -p "$dir"
-	cp -r "$top/kmod" "$top/uapi" "$dir/"
-	if ! module_make "$1" "$dir" KBUILD_MODPOST_WARN=${3:-} > "$dir/log" 2>&1 ||
+	cp -ru "$top/kmod" "$top/uapi" "$dir/"
+	if ! module_make "$1" "$dir" -j"$(nproc)" KBUILD_MODPOST_WARN=${3:-} > "$dir/log" 2>&1 ||
 	   grep -i 'warning:' "$dir/log" | grep -v 'the compiler differs\|undefined!\|unresolved symbol\|Module.symvers'; then
 		grep -iE 'error|warning' -A5 "$dir/log" >&2 || tail "$dir/log" >&2
 		return 1
@@ -99,11 +105,13 @@ harness()
 
 build_programs()
 {
-	harness
+	local pid
+	harness & pid=$!	# one processor is enough for it
 	make -s -C "$top/libchan"
-	make -s -j2 -C "$top/selftests" OUT="$build/selftests"
 	make -s -j2 -C "$top/examples" OUT="$build/examples"
 	"$top/tools/check-docs" --programs
+	wait $pid
+	make -s -j2 -C "$top/selftests" OUT="$build/selftests"
 }
 
 libraries()	# directory: what its dynamic programs need goes below it
@@ -149,15 +157,11 @@ build_pause_module()
 	KCHAN_TEST=1 build_module "$1" "$2/pause" "${3:-}"
 }
 
-initramfs()	# name: build/NAME/initrd.gz from the programs and build/NAME/kmod/kchan.ko
+# What every machine has in its memory: build/files, packed once.
+files()
 {
-	local root=$build/$1/root
-	rm -rf "$root"; mkdir -p "$root/bin" "$root/selftests" "$root/examples" "$root/docs" "$root/dev"
-	cp /bin/busybox "$root/bin/"
-	cp "$top/vm/init.sh" "$root/init"; chmod 755 "$root/init"
-	strip -g -o "$root/kchan.ko" "$build/$1/kmod/kchan.ko"
-	[ ! -e "$build/$1/pause/kmod/kchan.ko" ] ||
-		strip -g -o "$root/kchan-pause.ko" "$build/$1/pause/kmod/kchan.ko"
+	local root=$build/files
+	rm -rf "$root"; mkdir -p "$root/selftests" "$root/examples" "$root/docs"
 	cp "$build"/selftests/* "$root/selftests/"
 	cp "$build"/examples/* "$top"/examples/*.out "$top/examples/tests" "$root/examples/"
 	cp "$build"/docs/bin/* "$root/docs/"
@@ -165,17 +169,38 @@ initramfs()	# name: build/NAME/initrd.gz from the programs and build/NAME/kmod/k
 	python "$root"
 	memcheck "$root"
 	libraries "$root"
-	[ -e "$root/dev/console" ] || mknod "$root/dev/console" c 5 1 2>/dev/null || true
-	(cd "$root" && find . | cpio -o -H newc --quiet -R 0:0 | gzip -1 > ../initrd.gz)
+	pack "$root" > "$root.cpio"
 }
 
+pack()	# directory
+{
+	(cd "$1" && find . | cpio -o -H newc --quiet -R 0:0)
+}
+
+initramfs()	# name, archive...: build/NAME/initrd from build/NAME/kmod/kchan.ko and the archives
+{
+	local root=$build/$1/root
+	rm -rf "$root"; mkdir -p "$root/bin" "$root/dev"
+	cp /bin/busybox "$root/bin/"
+	cp "$top/vm/init.sh" "$root/init"; chmod 755 "$root/init"
+	strip -g -o "$root/kchan.ko" "$build/$1/kmod/kchan.ko"
+	[ ! -e "$build/$1/pause/kmod/kchan.ko" ] ||
+		strip -g -o "$root/kchan-pause.ko" "$build/$1/pause/kmod/kchan.ko"
+	mknod "$root/dev/console" c 5 1 2>/dev/null || true
+	# not compressed: to unpack it takes longer in there than to load it
+	{ pack "$root" && cat "${@:2}" /dev/null; } > "$build/$1/initrd"
+}
+
+# An idle processor halts, and leaves the host's to others. The kernel is told that the clock
+# goes on meanwhile, else it rewrites its own code while the other processor wakes up from
+# that, and QEMU may go on with what it has translated halfway.
 boot()	# image, name, seconds, kernel words, qemu words...
 {
-	local image=$1 dir=$build/$2 secs=$3 words=$4 cpus="-accel tcg,thread=multi -smp 2" idle=idle=poll; shift 4
+	local image=$1 dir=$build/$2 secs=$3 words=$4 cpus="-accel tcg,thread=multi -smp 2" clock=tsc=reliable; shift 4
 	case " $words " in	# a nanosecond is an instruction, and idle time costs nothing
-	*" kchan_icount=1 "*) cpus="-accel tcg -icount shift=0,sleep=off -smp 1" idle= ;;
+	*" kchan_icount=1 "*) cpus="-accel tcg -icount shift=0,sleep=off -smp 1" clock= ;;
 	esac
 	timeout -k 5 "$secs" qemu-system-x86_64 $cpus -M q35 -cpu max -m 2G \
-		-nodefaults -display none -no-reboot "$@" -kernel "$image" -initrd "$dir/initrd.gz" \
-		-append "console=ttyS0 quiet loglevel=4 panic=-1 panic_on_warn=1 oops=panic log_buf_len=16M mitigations=off $idle $words"
+		-nodefaults -display none -no-reboot "$@" -kernel "$image" -initrd "$dir/initrd" \
+		-append "console=ttyS0 quiet loglevel=4 panic=-1 panic_on_warn=1 oops=panic log_buf_len=16M mitigations=off $clock $words"
 }
