@@ -31,13 +31,13 @@ int main(void)
 		_exit(0);
 	}
 	close(end[1]);		/* the sender alone holds its end now */
-
+	printf("a process receives what another sends over a channel:\n");
 	for (int i = 0; i < 4; i++) {
 		n = chan_recv(end[0], msg, sizeof(msg), -1, CHAN_FOREVER);
 		printf("received: %.*s\n", (int)n, msg);
 	}
 	n = chan_recv(end[0], msg, sizeof(msg), -1, chan_after(10 * 1000 * 1000));
-	printf("nothing for 10 ms: %s\n", strerror(-n));
+	printf("nothing more for 10 ms: %s\n", strerror(-n));
 	printf("killing the sender with SIGKILL...\n");
 	kill(pid, SIGKILL);
 	n = chan_recv(end[0], msg, sizeof(msg), -1, CHAN_FOREVER);
