@@ -13,8 +13,10 @@ need()
 		echo "  sudo apt-get install ${missing[*]}" >&2
 		exit 1
 	fi
-	echo "installing: ${missing[*]}" >&2
-	apt-get update -qq &&
-		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null ||
-		{ echo "apt-get could not install: ${missing[*]}" >&2; exit 1; }
+	(
+		flock 9		# another tool installs what it needs, perhaps the same
+		echo "installing: ${missing[*]}" >&2
+		apt-get update -qq &&
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
+	) 9> /run/lock/kchan-need || { echo "apt-get could not install: ${missing[*]}" >&2; exit 1; }
 }
