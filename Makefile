@@ -7,6 +7,7 @@ VERSION := 0.1.0
 help:
 	@echo "make demo           watch two processes talk over a kernel channel (boots a virtual machine)"
 	@echo "make check          all tests, on Debian's 6.1, 6.12, 6.12-rt, the newest kernel and a debug kernel"
+	@echo "make check-long     the same with full counts, 10000 kills and long fuzz on each kernel (hours)"
 	@echo "make check-quick    the tests on 6.12 alone, with smaller counts, under 3 minutes"
 	@echo "make bench          kchan and its peers measured: tables, goals, plots (about 10 minutes)"
 	@echo "make bench-check    what goals are set for beside bench/expected.csv, in instructions"
@@ -17,6 +18,7 @@ help:
 	@echo "make install-python the Python module, where python3 looks for it (PYTHONDIR, DESTDIR)"
 	@echo "make dkms-install   the module through DKMS, for every kernel with headers"
 	@echo "make check-build    the module for every Debian kernel flavour, the library, what is installed"
+	@echo "make check-demo     the demo, with its few packages and nothing else (as root)"
 	@echo "make check-dkms     the module through DKMS, for every kernel with headers (as root)"
 	@echo "make clean          remove what was built"
 
@@ -35,6 +37,9 @@ shell:
 check:
 	@vm/check 6.1 6.12 6.12-rt newest newer debug latency
 
+check-long:
+	@vm/check --long 6.1 6.12 6.12-rt newest newer debug latency
+
 check-quick:
 	@vm/check --quick 6.12
 
@@ -46,6 +51,9 @@ bench-check:
 
 check-build:
 	@tools/check-build
+
+check-demo:
+	@tools/check-demo
 
 check-dkms:
 	@tools/check-dkms
@@ -68,4 +76,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C libchan clean
 
-.PHONY: help modules lib demo shell check check-quick bench bench-check check-build check-dkms install install-python dkms-install clean
+.PHONY: help modules lib demo shell check check-long check-quick bench bench-check check-build check-demo check-dkms install install-python dkms-install clean
