@@ -296,7 +296,7 @@ struct kgroup_node;
 extern unsigned int kchan_msg_max, kchan_max_capacity;
 extern unsigned int kchan_max_user_chans, kchan_max_user_groups, kchan_max_group_depth;
 extern unsigned long kchan_max_user_bytes;
-extern struct workqueue_struct *kchan_end_wq, *kchan_late_wq, *kchan_unpark_wq;
+extern struct workqueue_struct *kchan_end_wq, *kchan_unpark_wq;
 int kchan_answer(const void *v, size_t known, size_t oldest, unsigned int cmd,
 		 unsigned long arg);
 int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned long arg);

@@ -224,17 +224,15 @@ static struct miscdevice dev = {
 };
 
 /*
- * What should not wait for one another: ends of groups, which take trees' mutexes; the
- * deadlines of commands, which are due; and the cases of armed selects, which may be many.
+ * What should not wait for one another, nor for deadlines: ends of groups, which take
+ * trees' mutexes, and the cases of armed selects, which may be many.
  */
-struct workqueue_struct *kchan_end_wq, *kchan_late_wq, *kchan_unpark_wq;
+struct workqueue_struct *kchan_end_wq, *kchan_unpark_wq;
 
 static void destroy_queues(void)
 {
 	if (kchan_end_wq)
 		destroy_workqueue(kchan_end_wq);
-	if (kchan_late_wq)
-		destroy_workqueue(kchan_late_wq);
 	if (kchan_unpark_wq)
 		destroy_workqueue(kchan_unpark_wq);
 }
@@ -244,9 +242,8 @@ static int __init kchan_init(void)
 	int err = -ENOMEM;
 
 	kchan_end_wq = alloc_workqueue("kchan_end", WQ_UNBOUND, 0);
-	kchan_late_wq = alloc_workqueue("kchan_late", WQ_UNBOUND, 0);
 	kchan_unpark_wq = alloc_workqueue("kchan_unpark", WQ_UNBOUND, 8);
-	if (kchan_end_wq && kchan_late_wq && kchan_unpark_wq)
+	if (kchan_end_wq && kchan_unpark_wq)
 		err = kchan_due_init();
 	if (err)
 		goto destroy;

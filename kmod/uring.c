@@ -12,10 +12,9 @@
  * reach the memory. The submitter parks commands with the ring's lock held, so no
  * cancel meets one half parked.
  *
- * References (waiter.ref): the command, the timer or its work, a wake-up under way.
+ * References (waiter.ref): the command, its deadline, a wake-up under way.
  */
-#include <linux/hrtimer.h>
-
+#include "deadline.h"
 #include "sel.h"
 
 /* A command as it is issued. */
@@ -137,8 +136,7 @@ struct kchan_op {
 	struct kgroup *under;
 	struct kgroup_node un;
 	bool timed;
-	struct hrtimer timer;
-	struct work_struct late;
+	struct kchan_due due;		/* holds a reference */
 	struct kchan_mem dst;
 	struct iov_iter iter;
 };
@@ -184,7 +182,7 @@ static long result(struct kchan_op *op, bool dead)
 static void finish(struct kchan_op *op, unsigned int issue_flags, bool dead)
 {
 	kchan_pause(uring_finish);
-	if (op->timed && hrtimer_cancel(&op->timer))
+	if (op->timed && kchan_due_cancel(&op->due))
 		op_put(op);	/* never the last */
 	sel_dequeue(&op->s);
 	if (op->under)
@@ -215,17 +213,9 @@ static void op_done(struct kchan_waiter *w)
 	op_put(op_of(w));
 }
 
-static enum hrtimer_restart timer_fired(struct hrtimer *timer)
+static void deadline_passed(struct kchan_due *due)
 {
-	struct kchan_op *op = container_of(timer, struct kchan_op, timer);
-
-	queue_work(kchan_late_wq, &op->late);
-	return HRTIMER_NORESTART;
-}
-
-static void late_work(struct work_struct *work)
-{
-	struct kchan_op *op = container_of(work, struct kchan_op, late);
+	struct kchan_op *op = container_of(due, struct kchan_op, due);
 
 	kchan_pause(uring_late);
 	kchan_abort(&op->s.w, -ETIMEDOUT, true);
@@ -281,8 +271,6 @@ static struct kchan_op *op_new(struct issue *is)
 	op->cmd = is->cmd;
 	op->nr = is->nr;
 	op->under = is->under ? kgroup_get(is->under) : NULL;
-	INIT_WORK(&op->late, late_work);
-	kchan_hrtimer_setup(&op->timer, timer_fired, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_SOFT);
 	err = sel_charge(&op->s, sizeof(*op));
 	if (!err)
 		err = select ? sel_load(&op->s) : load_transfer(op, is);
@@ -312,8 +300,7 @@ static void park(struct kchan_op *op, struct issue *is)
 	if (is->deadline != KCHAN_FOREVER) {
 		op->timed = true;
 		refcount_inc(&op->s.w.ref);
-		hrtimer_start(&op->timer, kchan_deadline_to_host(is->deadline),
-			      HRTIMER_MODE_ABS_SOFT);
+		kchan_due_start(&op->due, kchan_deadline_to_host(is->deadline), deadline_passed);
 	}
 	if (sel_enqueue(&op->s) == SEL_FOUND)
 		finish(op, is->flags, false);
