@@ -18,5 +18,5 @@ need()
 		echo "installing: ${missing[*]}" >&2
 		apt-get update -qq &&
 			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
-	) 9> /run/lock/kchan-need || { echo "apt-get could not install: ${missing[*]}" >&2; exit 1; }
+	) 9> "${TMPDIR:-/tmp}/kchan-need.lock" || { echo "apt-get could not install: ${missing[*]}" >&2; exit 1; }
 }
