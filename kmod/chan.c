@@ -71,8 +71,8 @@ static struct kchan_node *sender_for(struct kchan *c, struct kchan_node *n, stru
 
 /*
  * A parked receive and what it should get: the first message that is buffered, else
- * that of the first send that waits. Where it has no room for it it is told so. Room in
- * the buffer is for the first send that waits.
+ * that of the first send that waits. Without room for that it is told so. Room in the
+ * buffer is for the first send that waits.
  */
 static void meet_receive(struct kchan *c, struct kchan_node *n, struct kchan_node *s,
 			 struct kchan_wake *wk)
@@ -682,6 +682,14 @@ static u64 count_refs(struct kchan *c, int side, int own)
 	return max(refs - (long)c->call_refs[side], 1L);
 }
 
+/* How many cases of its waiter a node stands for. */
+static u32 cases_of(const struct kchan_node *n)
+{
+	if (n->waiter->single)
+		return 1;
+	return n->cases;
+}
+
 /* The cases that wait in @q: of a waiter that was chosen elsewhere there is none. */
 static u64 count_cases(struct kchan *c, struct kchan_queue *q, struct kchan_wake *wk)
 {
@@ -690,7 +698,7 @@ static u64 count_cases(struct kchan *c, struct kchan_queue *q, struct kchan_wake
 
 	list_for_each_entry_safe(n, next, &q->nodes, list) {
 		if (READ_ONCE(n->waiter->state) == KCHAN_PENDING)
-			cases += n->waiter->single ? 1 : n->cases;
+			cases += cases_of(n);
 		else if (n->waiter != &kchan_mark)
 			kchan_unlink(n);
 		if (!wk->steps)

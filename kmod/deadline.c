@@ -12,7 +12,7 @@
 struct kchan_dues {
 	spinlock_t lock;
 	struct rb_root_cached tree;	/* lock: by time */
-	struct hrtimer timer;		/* of the first, or of one that was */
+	struct hrtimer timer;		/* lock: of the first */
 	struct work_struct work;
 };
 
@@ -96,8 +96,13 @@ bool kchan_due_cancel(struct kchan_due *d)
 	spin_lock(&q->lock);
 	found = !RB_EMPTY_NODE(&d->node);
 	if (found) {
-		rb_erase_cached(&d->node, &q->tree);
+		struct rb_node *first = rb_erase_cached(&d->node, &q->tree);
+
 		RB_CLEAR_NODE(&d->node);
+		if (first)		/* it was the first, and has left another to be it */
+			hrtimer_start(&q->timer, due_of(first)->at, HRTIMER_MODE_ABS_SOFT);
+		else if (RB_EMPTY_ROOT(&q->tree.rb_root))
+			hrtimer_try_to_cancel(&q->timer);	/* if it runs: it does no harm */
 	}
 	spin_unlock(&q->lock);
 	return found;
@@ -122,7 +127,7 @@ int kchan_due_init(void)
 	return 0;
 }
 
-/* None is left, but timers of some that were. */
+/* None is left; a timer may run still. */
 void kchan_due_exit(void)
 {
 	int cpu;

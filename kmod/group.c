@@ -332,6 +332,23 @@ static void expire(struct kgroup *g)
 	mutex_unlock(&g->tree->lock);
 }
 
+/*
+ * Past its deadline a group has ended for whoever asks; here it is taken out of its
+ * parent, too, if nobody is at work in the tree. Else its timer's work does that soon.
+ */
+static void expire_if_free(struct kgroup *g)
+{
+	if (smp_load_acquire(&g->end) || !kgroup_expired(g))
+		return;
+	for (; inherits(g); g = g->parent)
+		cond_resched();
+	if (!mutex_trylock(&g->tree->lock))
+		return;
+	if (!g->end)
+		cascade(g, &by_deadline);
+	mutex_unlock(&g->tree->lock);
+}
+
 /* Link a new group below its parent, or find that it is ended from birth. */
 static void link_or_end(struct kgroup *g)
 {
@@ -624,6 +641,7 @@ void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
 {
 	const struct kgroup_cause *end;
 
+	expire_if_free(g);
 	memset(info, 0, sizeof(*info));
 	info->id = g->id;
 	info->parent_id = g->parent ? g->parent->id : 0;

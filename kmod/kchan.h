@@ -183,7 +183,7 @@ struct kchan_waiter {
 	bool single;			/* see above */
 	bool queued;			/* owner only: some node may be linked */
 	bool poked;			/* a file polled may be ready */
-	bool trial;			/* it is about to give up: what it sends does not rest here */
+	bool trial;			/* about to give up: what it sends does not come to rest */
 	u32 fired;			/* written by who makes it DONE */
 	int res;
 	struct task_struct *task;	/* NULL: nobody sleeps; the rest is in use */

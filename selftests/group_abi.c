@@ -523,9 +523,13 @@ static int as_user(void *arg)
 		return 3;
 	if (ginfo(g).children != (unsigned)n)
 		return 4;
-	/* watches are no groups; what has gone counts no more */
-	if (chan_watch(g) < 0)
+	/* a watch counts as a group; what has gone counts no more */
+	if (chan_watch(g) != -EDQUOT)
 		return 5;
+	close(fd[0]);
+	fd[0] = chan_watch(g);
+	if (fd[0] < 0 || below(g) != -EDQUOT)
+		return 7;
 	close(fd[0]);
 	fd[0] = below(g);
 	if (fd[0] < 0 || below(g) != -EDQUOT)

@@ -134,7 +134,8 @@ TEST(what_a_channel_is_not_fails_and_moves_nothing)
 		EXPECT_EQ(i ? EACCES : ENODEV, errno);	/* a mapping must be readable */
 		FAILS(EINVAL, ftruncate(e[i], 0));
 		FAILS(EINVAL, fsync(e[i]));
-		FAILS(ENOTTY, ioctl(e[i], FIONREAD, &n));
+		if (i)		/* a receiving end tells the next message's length */
+			FAILS(ENOTTY, ioctl(e[i], FIONREAD, &n));
 		FAILS(ENOTDIR, fchdir(e[i]));
 		FAILS(EBADF, fcntl(e[i], F_SETPIPE_SZ, 4096));
 		FAILS(EBADF, fcntl(e[i], F_GETPIPE_SZ));
