@@ -9,8 +9,8 @@
  *
  * A waiter (struct kchan_waiter) is one waiting call, on its caller's stack, or
  * one that nobody sleeps for: an armed select, a command of io_uring. It is
- * queued by nodes, one a case: a *single* waiter has one node, a select one for
- * each case. Peers reach a waiter only through a node under its channel's lock,
+ * queued by nodes: a *single* waiter has one node, a select one for each channel
+ * and direction among its cases. Peers reach a waiter only through a node under its channel's lock,
  * so a waiter may go once all its nodes are unlinked.
  *
  * States of a waiter: PENDING -> DONE (a peer chose it; result in place), or
@@ -23,9 +23,9 @@
  *   others: the state is protected by waiter->lock, and the owner always
  *     unlinks under each channel's and group's lock before it reads the result.
  *
- * Who makes a waiter without a task DONE or ABORTED takes a reference under the
- * lock that decides it, and calls ->done() once after all locks are dropped:
- * nobody else does. Sleeping selects that poll foreign files have a third way to
+ * Who makes a waiter without a task DONE or ABORTED takes a reference and calls
+ * ->kick() under the lock that decides it, and ->done() once after all locks are
+ * dropped: nobody else does. Sleeping selects that poll foreign files have a third way to
  * wake: a poll wait queue sets ->poked, from any context, and the owner looks.
  *
  * Descriptors in a message are files, held by the message's packet. Receiving
@@ -44,7 +44,25 @@
  * Lock order: kchan.lock -> kchan_waiter.lock (lower address) ->
  * kchan_waiter.lock (higher). Never two kchan.locks. Nothing takes them from
  * interrupts. Nothing is allocated, freed by vfree, woken through a poll queue,
- * or copied to or from user memory under them.
+ * or copied to or from user memory under them; but a command of io_uring is handed to
+ * its task under them (->kick), and what io_uring wakes for that takes none of ours.
+ *
+ * A hold of kchan.lock does no more than its budget: KCHAN_STEPS nodes looked at, and
+ * KCHAN_WAKES waiters completed. A walk that has used it up lets others have the lock
+ * (kchan_relock()), and begins anew where it has unlinked what it saw, or leaves a mark,
+ * a node of nobody's, and goes on behind it (kchan_stop_at()). Whoever comes between
+ * sees a channel that is in order, but for one thing: receives may be parked beside a
+ * message at rest that they have no room for, since they have not been told yet. So
+ * what is buffered, and then the send that waits first, come before who sends now:
+ *
+ *   send A, long			send B, short
+ *   park: no receive has room
+ *   tell some; drop the lock
+ *					a receive has room for this: but A's message
+ *					is first; wait behind it
+ *   tell the others
+ *
+ * kchan_meet() does the telling, and looks at the channel as it is by then.
  *
  * Lost wake-ups: who parks looks for a peer and queues in one critical section;
  * of two who could meet, the later sees the earlier. A failed commit means that

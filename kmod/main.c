@@ -63,7 +63,7 @@ MODULE_PARM_DESC(max_group_depth, "Groups below one another (default 4096)");
 
 unsigned long kchan_max_user_bytes = 256UL << 20;
 module_param_named(max_user_bytes, kchan_max_user_bytes, ulong, 0644);
-MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, messages of more than 128 bytes that wait or that an armed select has, armed selects and waiting commands of io_uring, groups with their values, and watches; CAP_SYS_RESOURCE is exempt (default 268435456)");
+MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, messages of more than 128 bytes that wait or that a receiver has in hand, armed selects and waiting commands of io_uring, groups with their values, and watches; CAP_SYS_RESOURCE is exempt (default 268435456)");
 
 /*
  * Copy in the structure an ioctl points to: an older caller's, of at least
