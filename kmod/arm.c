@@ -101,6 +101,7 @@ static int armed_release(struct inode *inode, struct file *file)
 	struct sel *s = &a->s;
 
 	kchan_pause(armed_release);
+	kchan_fasync_gone(file, &a->poll);
 	if (kchan_abort(&s->w, -ECANCELED, false))
 		kchan_tell_all(&a->poll, EPOLLHUP);
 	sel_dequeue(s);

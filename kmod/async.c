@@ -1,99 +1,142 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Signals for those who asked for them by O_ASYNC. Such a file is one more poller in
- * the wait queue of its object, which turns a wake-up into a signal: who looks for
- * pollers finds it there, and nobody else pays for it.
+ * Signals for those who asked for them by O_ASYNC. They are one more poller in the wait
+ * queue of the object: who looks for pollers finds it there, and nobody else pays for
+ * it. A wake-up only counts what is to be told, and queues work: there may be very many
+ * files to tell, and the wait queue's lock is held.
  *
- * Objects have no room for this, so it is kept here, in a tree by file. A file is in the
- * tree if it has FASYNC set, and the kernel calls ->fasync for such a file before it
- * is released; so neither file nor wait queue goes before its entry here.
+ * Objects have no room for this, so it is kept here, in trees by wait queue. It goes with
+ * its last file, at the latest as that is released: two who change a file's flags at
+ * once can make the kernel forget that it has asked, and then ->fasync is not called.
  *
- * Lock order: async_lock -> lock of a wait queue -> those of kill_fasync().
+ * Lock order: async_tree.lock -> lock of a wait queue. The work takes neither.
  */
+#include <linux/hash.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
+#include <linux/workqueue.h>
 
 #include "kchan.h"
 
+#define TREES	6	/* a power of two of them */
+#define MOST	32	/* signals for what was told while there was no time to send any */
+
 struct async {
-	struct rb_node node;		/* async_lock */
-	const struct file *file;
+	struct rb_node node;		/* async_tree.lock */
 	wait_queue_head_t *wq;
 	wait_queue_entry_t wait;
-	struct fasync_struct *list;	/* of @file alone */
+	struct fasync_struct *list;	/* of all files whose pollers wait in @wq */
+	atomic_t in, out;		/* wake-ups to be told of */
+	struct work_struct work;
 };
 
-static DEFINE_MUTEX(async_lock);
-static struct rb_root asyncs = RB_ROOT;	/* async_lock */
+static struct async_tree {
+	struct mutex lock;
+	struct rb_root root;		/* lock */
+} trees[1 << TREES];
+
+static struct async_tree *tree_of(wait_queue_head_t *wq)
+{
+	return &trees[hash_ptr(wq, TREES)];
+}
 
 static bool before(struct rb_node *a, const struct rb_node *b)
 {
-	return rb_entry(a, struct async, node)->file < rb_entry(b, struct async, node)->file;
+	return rb_entry(a, struct async, node)->wq < rb_entry(b, struct async, node)->wq;
 }
 
-static int compare(const void *file, const struct rb_node *node)
+static int compare(const void *wq, const struct rb_node *node)
 {
-	const void *other = rb_entry(node, struct async, node)->file;
+	const void *other = rb_entry(node, struct async, node)->wq;
 
-	return file < other ? -1 : file > other;
+	return wq < other ? -1 : wq > other;
 }
 
-static int send_signal(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
+static void tell(struct async *a, atomic_t *wakes, int band)
+{
+	int n = min(atomic_xchg(wakes, 0), MOST);
+
+	for (; n > 0; n--) {
+		kill_fasync(&a->list, SIGIO, band);
+		cond_resched();
+	}
+}
+
+static void async_work(struct work_struct *work)
+{
+	struct async *a = container_of(work, struct async, work);
+
+	tell(a, &a->in, POLL_IN);
+	tell(a, &a->out, POLL_OUT);
+}
+
+static int woken(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key)
 {
 	struct async *a = container_of(wait, struct async, wait);
 
-	kill_fasync(&a->list, SIGIO, key_to_poll(key) & EPOLLIN ? POLL_IN : POLL_OUT);
+	atomic_inc(key_to_poll(key) & EPOLLIN ? &a->in : &a->out);
+	queue_work(kchan_end_wq, &a->work);
 	return 0;
 }
 
-static int add(struct async *a, int fd, struct file *file, wait_queue_head_t *wq)
+static void add(struct async *a, struct async_tree *t, wait_queue_head_t *wq)
 {
-	int r = fasync_helper(fd, file, 1, &a->list);
-
-	if (r < 0)
-		return r;
-	a->file = file;
 	a->wq = wq;
-	init_waitqueue_func_entry(&a->wait, send_signal);
-	rb_add(&a->node, &asyncs, before);
+	INIT_WORK(&a->work, async_work);
+	init_waitqueue_func_entry(&a->wait, woken);
+	rb_add(&a->node, &t->root, before);
 	add_wait_queue(wq, &a->wait);
-	return r;
 }
 
-static int del(struct async *a, struct file *file)
+static void del(struct async *a, struct async_tree *t)
 {
 	remove_wait_queue(a->wq, &a->wait);
-	rb_erase(&a->node, &asyncs);
-	return fasync_helper(-1, file, 0, &a->list);
+	cancel_work_sync(&a->work);
+	rb_erase(&a->node, &t->root);
 }
 
 /* ->fasync of a file whose pollers wait in @wq. */
 int kchan_fasync(int fd, struct file *file, int on, wait_queue_head_t *wq)
 {
+	struct async_tree *t = tree_of(wq);
 	struct async *new = NULL, *a;
 	struct rb_node *node;
 	int r = 0;
 
-	if (on) {	/* nobody is to wait for our memory cgroup */
+	if (on) {
 		new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 		if (!new)
 			return -ENOMEM;
 	}
-	mutex_lock(&async_lock);
-	node = rb_find(file, &asyncs, compare);
-	a = node ? rb_entry(node, struct async, node) : NULL;
-	if (a && on) {		/* under another number, perhaps */
-		r = fasync_helper(fd, file, 1, &a->list);
-		a = NULL;
-	} else if (a) {
-		r = del(a, file);
-	} else if (on) {
-		r = add(new, fd, file, wq);
-		if (r > 0)
+	mutex_lock(&t->lock);
+	node = rb_find(wq, &t->root, compare);
+	a = node ? rb_entry(node, struct async, node) : new;
+	if (a) {
+		r = fasync_helper(fd, file, on, &a->list);
+		if (a == new && r > 0) {
+			add(new, t, wq);
 			new = NULL;
+		} else if (node && !a->list) {
+			del(a, t);
+			kfree(a);
+		}
 	}
-	mutex_unlock(&async_lock);
+	mutex_unlock(&t->lock);
 	kfree(new);
-	kfree(a);
 	return r;
+}
+
+/* ->release of such a file. Who has put it in the tree has held it, so that it is seen. */
+void kchan_fasync_gone(struct file *file, wait_queue_head_t *wq)
+{
+	if (unlikely(READ_ONCE(tree_of(wq)->root.rb_node)))
+		kchan_fasync(-1, file, 0, wq);
+}
+
+void kchan_fasync_init(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(trees); i++)
+		mutex_init(&trees[i].lock);
 }

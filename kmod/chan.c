@@ -177,7 +177,7 @@ static int find_room(struct kchan *c, const struct kchan_payload *p, struct kcha
 		}
 		if (!wk->steps) {
 			next = kchan_stop_at(c, next, wk);
-			if (c->shut || c->len)
+			if (c->shut || c->len || only)
 				return KCHAN_AGAIN;
 			continue;
 		}
@@ -224,8 +224,9 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 	int r;
 
 	if (unlikely(c->sendq.n)) {
+		kchan_meet(c, wk);	/* then only receives of its own select wait beside it */
 		s = kchan_first_at_rest(&c->sendq, self, &wk->steps);
-		if (!s && !wk->steps) {
+		if (wk->n || c->shut || c->len || !wk->steps) {
 			kchan_relock(c, wk);
 			return KCHAN_AGAIN;
 		}
@@ -376,6 +377,10 @@ static int take_parked(struct kchan *c, const struct kchan_node *want,
 	struct kchan_node *s = kchan_first(&c->sendq, self, &wk->steps);
 	int r, bad;
 
+	/* the next, if this would not be received, and is about to be taken back */
+	if (s && unlikely(s->waiter->trial) &&
+	    misfit_node(s->out->len, kchan_nfds(s->out->pkt), want))
+		s = kchan_first_at_rest(&c->sendq, self, &wk->steps);
 	if (!s && wk->steps)
 		return KCHAN_WAIT;
 	if (!s) {
@@ -445,7 +450,7 @@ void kchan_put_back_all(struct kchan *c, struct list_head *pkts)
 	unlock_and_poke(c, &c->rx_poll, min(n, c->len), EPOLLIN | EPOLLRDNORM);
 	list_for_each_entry_safe(pkt, next, pkts, list)
 		kchan_pkt_free(pkt);
-	kchan_flush(c, &wk, false, false);
+	kchan_flush(c, &wk, false, true);	/* a receive may have taken what was too much */
 }
 
 void kchan_put_back(struct kchan *c, struct kchan_payload *p)
@@ -542,6 +547,7 @@ static void discard(struct kchan *c)
 		INIT_LIST_HEAD(&gone);
 		if (!budget)
 			return;
+		cond_resched();
 	}
 }
 

@@ -353,18 +353,23 @@ static __poll_t end_poll(struct file *file, poll_table *pt)
 	return kchan_poll(file->private_data, kchan_side_of(file), NULL, file, pt);
 }
 
-static int end_fasync(int fd, struct file *file, int on)
+static wait_queue_head_t *pollers_of(struct file *file)
 {
 	struct kchan *c = file->private_data;
 
-	return kchan_fasync(fd, file, on,
-			    kchan_side_of(file) == KCHAN_SIDE_RX ? &c->rx_poll : &c->tx_poll);
+	return kchan_side_of(file) == KCHAN_SIDE_RX ? &c->rx_poll : &c->tx_poll;
+}
+
+static int end_fasync(int fd, struct file *file, int on)
+{
+	return kchan_fasync(fd, file, on, pollers_of(file));
 }
 
 static int kchan_release(struct inode *inode, struct file *file)
 {
 	struct kchan *c = file->private_data;
 
+	kchan_fasync_gone(file, pollers_of(file));
 	kchan_end(c, kchan_side_of(file));
 	kchan_put(c);
 	return 0;

@@ -39,10 +39,10 @@ static void kgroup_free(struct kgroup *g)
 	kgroup_free_values(g);
 	put_pid(g->own.by);
 	tree_put(g->tree);
-	kchan_uncharge(g->user, sizeof(*g));
+	kchan_uncharge(g->maker.user, sizeof(*g));
 	if (g->counted)
-		kchan_uncharge_group(g->user);
-	kchan_user_put(g->user);
+		kchan_uncharge_group(g->maker.user);
+	kchan_user_put(g->maker.user);
 	kmem_cache_free(kgroup_cache, g);
 }
 
@@ -95,13 +95,14 @@ struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 
 	g = kmem_cache_zalloc(kgroup_cache, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!g)
 		return ERR_PTR(-ENOMEM);
-	g->user = kchan_user_get();
-	if (!g->user)
+	g->maker.user = kchan_user_get();
+	if (!g->maker.user)
 		goto free;
-	err = kchan_charge_group(g->user);
+	kchan_holder_parks(&g->maker);	/* others set values, which count for its maker */
+	err = kchan_charge_group(g->maker.user);
 	if (err)
 		goto put;
-	err = kchan_charge(g->user, sizeof(*g));
+	err = kchan_charge(g->maker.user, sizeof(*g));
 	if (err)
 		goto uncharge_group;
 	err = -ENOMEM;
@@ -132,11 +133,11 @@ struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 
 	return g;
 
 uncharge:
-	kchan_uncharge(g->user, sizeof(*g));
+	kchan_uncharge(g->maker.user, sizeof(*g));
 uncharge_group:
-	kchan_uncharge_group(g->user);
+	kchan_uncharge_group(g->maker.user);
 put:
-	kchan_user_put(g->user);
+	kchan_user_put(g->maker.user);
 free:
 	kmem_cache_free(kgroup_cache, g);
 	return ERR_PTR(err);
@@ -454,7 +455,7 @@ static void count_out(struct kgroup *g, int err)
 	if (none)
 		kchan_tell_all(&g->poll, EPOLLOUT | EPOLLWRNORM);
 	if (idle)
-		kchan_uncharge_group(g->user);
+		kchan_uncharge_group(g->maker.user);
 }
 
 /* @unjoin: as if it had never been one. */
@@ -494,7 +495,7 @@ void kgroup_owner_gone(struct kgroup *g)
 	idle = uncount(g);
 	spin_unlock(&g->lock);
 	if (idle)
-		kchan_uncharge_group(g->user);
+		kchan_uncharge_group(g->maker.user);
 }
 
 /* ---- waiting ---- */

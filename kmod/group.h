@@ -128,7 +128,7 @@ struct kgroup {
 	wait_queue_head_t poll;
 	struct kchan_due due;
 	struct work_struct expire;
-	struct kchan_user *user;
+	struct kchan_holder maker;
 };
 
 /* group.c */

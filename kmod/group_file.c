@@ -379,6 +379,7 @@ static int owner_release(struct inode *inode, struct file *file)
 {
 	struct kgroup *g = file->private_data;
 
+	kchan_fasync_gone(file, &g->poll);
 	kgroup_owner_gone(g);
 	kgroup_put(g);
 	return 0;
@@ -386,6 +387,7 @@ static int owner_release(struct inode *inode, struct file *file)
 
 static int watch_release(struct inode *inode, struct file *file)
 {
+	kchan_fasync_gone(file, &kgroup_of(file)->poll);
 	watch_free(file->private_data);
 	return 0;
 }

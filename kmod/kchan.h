@@ -474,6 +474,8 @@ __poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct
 
 /* async.c */
 int kchan_fasync(int fd, struct file *file, int on, wait_queue_head_t *wq);
+void kchan_fasync_gone(struct file *file, wait_queue_head_t *wq);
+void kchan_fasync_init(void);
 
 /* group.c: what the calls on channels need of groups */
 struct kgroup *kgroup_get(struct kgroup *g);

@@ -241,6 +241,7 @@ static int __init kchan_init(void)
 {
 	int err = -ENOMEM;
 
+	kchan_fasync_init();
 	kchan_end_wq = alloc_workqueue("kchan_end", WQ_UNBOUND, 0);
 	kchan_unpark_wq = alloc_workqueue("kchan_unpark", WQ_UNBOUND, 8);
 	if (kchan_end_wq && kchan_unpark_wq)

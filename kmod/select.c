@@ -144,13 +144,22 @@ static struct sel_case *parked_before(struct sel *s, unsigned int i)
 	}
 }
 
-/* One node stands for all of a select's receives from a channel, and one for its sends. */
-static void join_parked(struct sel_case *k)
+/*
+ * One node stands for all of a select's receives from a channel, and one for its sends:
+ * of receives it is that with the most room. c->lock is held.
+ */
+static void join_parked(struct sel_case *before, const struct sel_case *k)
 {
-	spin_lock(&k->c->lock);
-	if (!list_empty(&k->node.list))
-		k->node.cases++;
-	spin_unlock(&k->c->lock);
+	struct kchan_node *n = &before->node;
+
+	if (list_empty(&n->list))
+		return;
+	n->cases++;
+	if (k->op == KCHAN_RECV && k->node.room >= n->room && k->node.fd_room >= n->fd_room) {
+		n->idx = k->node.idx;
+		n->room = k->node.room;
+		n->fd_room = k->node.fd_room;
+	}
 }
 
 /*
@@ -165,14 +174,12 @@ static enum sel_how enqueue_one(struct sel *s, unsigned int i)
 	int r;
 
 	before = s->n > 1 ? parked_before(s, i) : NULL;
-	if (before) {
-		join_parked(before);
-		return SEL_QUEUED;
-	}
 	kchan_wake_init(&wk);
 	spin_lock(&k->c->lock);
 	r = try_case(s, k, &wk);
-	if (r == KCHAN_WAIT) {
+	if (r == KCHAN_WAIT && before) {
+		join_parked(before, k);
+	} else if (r == KCHAN_WAIT) {
 		kchan_link(k->op == KCHAN_SEND ? &k->c->sendq : &k->c->recvq, &k->node);
 		k->node.cases = 1;
 		k->parked = true;
@@ -182,7 +189,8 @@ static enum sel_how enqueue_one(struct sel *s, unsigned int i)
 	}
 	spin_unlock(&k->c->lock);
 	if (r == KCHAN_WAIT) {
-		kchan_flush(k->c, &wk, k->op == KCHAN_SEND, k->op == KCHAN_RECV);
+		kchan_flush(k->c, &wk, !before && k->op == KCHAN_SEND,
+			    !before && k->op == KCHAN_RECV);
 		return SEL_QUEUED;
 	}
 	flush_case(k, &wk, r == KCHAN_GONE ? -EAGAIN : r);

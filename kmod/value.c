@@ -27,7 +27,7 @@ static long get_key(char *key, u64 user)
 
 static void value_free(struct kgroup *g, struct kgroup_value *v)
 {
-	kchan_uncharge(g->user, v->bytes);
+	kchan_uncharge(g->maker.user, v->bytes);
 	kvfree(v);
 }
 
@@ -94,12 +94,12 @@ int kgroup_set(struct kgroup *g, const struct kchan_value *a)
 	if (key_len < 0)
 		return key_len;
 	bytes = sizeof(*v) + key_len + a->len;
-	err = kchan_charge(g->user, bytes);
+	err = kchan_charge_holder(&g->maker, bytes);
 	if (err)
 		return err;
 	v = kvmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!v) {
-		kchan_uncharge(g->user, bytes);
+		kchan_uncharge(g->maker.user, bytes);
 		return -ENOMEM;
 	}
 	v->bytes = bytes;

@@ -261,12 +261,13 @@ TEST_F(fork_close, anothers_descriptors_are_not_believed)
 /* The way that is left fails, too: with what error, and what is said. */
 TEST_F(fork_close, what_else_is_refused_is_told)
 {
-	static const struct { int nr, err; const char *why; } also[] = {
+	static const struct { int nr, err; const char *why; int liar; } also[] = {
 		{ SYS_openat, EACCES, "chan_fork: no list of open descriptors" },
 		{ SYS_getdents64, EPERM, "chan_fork: no list of open descriptors" },
 		{ SYS_close, EPERM, "chan_fork: a descriptor does not close" },
 		{ SYS_close, EIO, "chan_fork: a descriptor does not close" },
 		{ SYS_close, 0, "chan_fork: a descriptor does not close" },
+		{ SYS_close, EBUSY, "chan_fork: a descriptor does not close", SYS_fcntl },
 	};
 
 	ASSERT_TRUE(forbid(SYS_close_range, variant->err));
@@ -279,6 +280,9 @@ TEST_F(fork_close, what_else_is_refused_is_told)
 			int want = also[i].err ? also[i].err : EBUSY;
 
 			if (!forbid(also[i].nr, also[i].err))
+				_exit(1);
+			/* says that it has been closed */
+			if (also[i].liar && !forbid(also[i].liar, EBADF))
 				_exit(1);
 			_exit(fork_and_give_up(g, NULL, 0) == want ? 0 : 2);
 		}

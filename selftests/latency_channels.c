@@ -56,9 +56,8 @@ TEST_F(latency, of_a_send_that_nobody_has_room_for)
 	EXPECT_SHORT(&self->l, "and chan_info");
 
 	latency_begin(&self->l);
-	EXPECT_EQ(-ETIMEDOUT, chan_send(self->c[1], message, LONG, -1, chan_after(MS)));
+	EXPECT_TRUE(waits_in_vain(self->c[1], message, LONG));
 	EXPECT_SHORT(&self->l, "a send that waits, and tells them");
-	EXPECT_EQ(0, info_of(self->c[0]).parked_receivers);
 }
 
 TEST_F(latency, of_a_send_to_the_last_of_many)
@@ -197,7 +196,7 @@ TEST_F(latency, of_one_channel_in_many_cases)
 	latency_begin(&self->l);
 	EXPECT_EQ(-EAGAIN, chan_send(self->c[1], message, LONG, -1, CHAN_NOW));
 	EXPECT_SHORT(&self->l, "a send past them");
-	EXPECT_EQ(-ETIMEDOUT, chan_send(self->c[1], message, LONG, -1, chan_after(MS)));
+	EXPECT_TRUE(waits_in_vain(self->c[1], message, LONG));
 	EXPECT_SHORT(&self->l, "a send that waits, and tells them");
 	for (int i = 0; i < n; i++) {
 		int r = chan_fired(self->armed[i], k, 1024);

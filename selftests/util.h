@@ -86,6 +86,21 @@ static inline bool parked(int fd, unsigned senders, unsigned receivers)
 	return false;
 }
 
+/*
+ * A send that waits for a moment, and does not happen: once more, and longer, if it was
+ * late before it had begun to wait, and so could tell no receive that has no room.
+ */
+static inline bool waits_in_vain(int tx, const void *msg, size_t len)
+{
+	for (int64_t ns = 5 * MS; ns < PATIENCE * MS; ns *= 2) {
+		if (chan_send(tx, msg, len, -1, chan_after(ns)) != -ETIMEDOUT)
+			return false;
+		if (!info_of(tx).parked_receivers)
+			return true;
+	}
+	return false;
+}
+
 /* A send or receive on another thread. */
 struct op {
 	pthread_t t;

@@ -116,8 +116,8 @@ static int open_listing_anyhow(int member, const int *keep, unsigned n)
 	return r < 0 ? r : open_listing();
 }
 
-/* Close what one pass over the listing shows; how many it closed. */
-static int close_listed(int member, const int *keep, unsigned n, const char **what)
+/* Close what one pass over the listing shows; how many it closed, and which was @first. */
+static int close_listed(int member, const int *keep, unsigned n, int *first, const char **what)
 {
 	char buf[1024] __attribute__((aligned(8)));
 	int dir, r, closed = 0;
@@ -141,8 +141,8 @@ static int close_listed(int member, const int *keep, unsigned n, const char **wh
 			r = close_one(fd);
 			if (r < 0)
 				*what = "chan_fork: a descriptor does not close";
-			else
-				closed++;
+			else if (!closed++)
+				*first = fd;
 		}
 	}
 	drop(dir);
@@ -171,13 +171,18 @@ static bool close_ranges(int member, const int *keep, unsigned n)
  */
 int close_others(int member, const int *keep, unsigned n, const char **what)
 {
-	int r;
+	int r, first = -1, before;
 
 	if (close_ranges(member, keep, n))
 		return 0;
 	/* closing may make a pass miss some: the last one finds nothing */
-	do
-		r = close_listed(member, keep, n, what);
-	while (r > 0);
-	return r;
+	do {
+		before = first;
+		r = close_listed(member, keep, n, &first, what);
+	} while (r > 0 && first != before);
+	if (r <= 0)
+		return r;
+	/* nobody else opens any here: what was closed before is open still */
+	*what = "chan_fork: a descriptor does not close";
+	return -EBUSY;
 }

@@ -292,8 +292,10 @@ static void selected(struct chan_case *c, uint32_t peer_tag)
 /* Of an armed select only the case that was done names memory, and nothing else need be set. */
 static void fetched(struct chan_case *c, uint32_t peer_tag)
 {
-	bool received = c->op != CHAN_SEND;
+	bool received;
 
+	tool_reads(&c->op, sizeof(c->op));
+	received = c->op != CHAN_SEND;
 	tool_stored(&c->msg.res, sizeof(c->msg.res));
 	if (received && c->msg.res >= 0)
 		tell_msg(&c->msg, false);
@@ -352,6 +354,9 @@ API int chan_arm(const struct chan_case *cases, unsigned n, unsigned flags)
 
 	if (r)
 		return r;
+	for (unsigned i = 0; i < n; i++)	/* also where there is no kernel to say so */
+		if (cases[i].fd != -1 && cases[i].op != CHAN_SEND && cases[i].op != CHAN_RECV)
+			return fail(EINVAL);
 	if (tool_on())
 		a.tag = tell_cases(cases, n, true);
 	fd = select_fd(cases, n, -1, &opened);
