@@ -39,7 +39,7 @@ static void pop(struct kchan *c, struct kchan_payload *p)
 	p->pkt = pkt;
 	p->len = pkt->len;
 	p->tag = pkt->tag;
-	c->len--;
+	kchan_add(c->len, -1);
 }
 
 /* A message goes to a receive, whose holder @h is. */
@@ -94,7 +94,7 @@ static void meet_receive(struct kchan *c, struct kchan_node *n, struct kchan_nod
 		s = NULL;
 	if (!kchan_lock_parked(n, s))
 		return;		/* stale, as the next look will see */
-	c->seq++;
+	kchan_add(c->seq, 1);
 	if (!bad && c->len) {
 		pop(c, in);
 		if (in->pkt)
@@ -300,7 +300,7 @@ int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 		if (!kchan_commit_self(self))
 			return KCHAN_GONE;
 		push(c, p);
-		c->seq++;
+		kchan_add(c->seq, 1);
 		if (unlikely(c->recvq.n))
 			kchan_meet(c, wk);
 		return 0;
@@ -308,7 +308,7 @@ int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 	if (c->flags & KCHAN_DROPS) {
 		if (!kchan_commit_self(self))
 			return KCHAN_GONE;
-		c->seq++;
+		kchan_add(c->seq, 1);
 		return drop_one(c, p, wk);
 	}
 	return KCHAN_WAIT;
@@ -359,7 +359,7 @@ static int take_buffered(struct kchan *c, const struct kchan_node *want,
 	pop(c, out);
 	if (charged > 0)
 		kchan_pkt_take(pkt, h);
-	c->seq++;
+	kchan_add(c->seq, 1);
 	if (s) {
 		push(c, s->out);
 		kchan_complete(self, s, 0, wk);
@@ -443,8 +443,8 @@ void kchan_put_back_all(struct kchan *c, struct list_head *pkts)
 		c->dropped += n;
 	} else {
 		list_splice_init(pkts, &c->returned);
-		c->len += n;
-		c->seq += n;
+		kchan_add(c->len, n);
+		kchan_add(c->seq, n);
 		kchan_meet(c, &wk);
 	}
 	unlock_and_poke(c, &c->rx_poll, min(n, c->len), EPOLLIN | EPOLLRDNORM);
@@ -499,12 +499,12 @@ int kchan_shut(struct kchan *c, int side, int err)
 	}
 	if (!c->shut)
 		c->eof = side == KCHAN_SIDE_TX && err ? -ECONNRESET : -EPIPE;
-	c->shut |= bit;
+	WRITE_ONCE(c->shut, c->shut | bit);
 	if (side == KCHAN_SIDE_TX)
 		c->send_err = err;
 	else
 		c->recv_err = err;
-	c->seq++;
+	kchan_add(c->seq, 1);
 	for (;;) {
 		if (c->len)
 			kchan_meet(c, &wk);

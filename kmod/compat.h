@@ -149,7 +149,7 @@ static inline bool kchan_uring_compat(unsigned int issue_flags)
 static inline bool kchan_uring_dead(bool told)
 {
 	return told || current->flags & (PF_EXITING | PF_KTHREAD) ||
-	       current->signal->flags & SIGNAL_GROUP_EXIT;
+	       READ_ONCE(current->signal->flags) & SIGNAL_GROUP_EXIT;
 }
 
 /*

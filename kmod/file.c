@@ -272,9 +272,10 @@ static long rx_compat_ioctl(struct file *file, unsigned int cmd, unsigned long a
 
 static s64 iocb_deadline(struct kiocb *iocb)
 {
-	bool now = iocb->ki_flags & IOCB_NOWAIT || iocb->ki_filp->f_flags & O_NONBLOCK;
-
-	return now ? KCHAN_NOW : KCHAN_FOREVER;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return KCHAN_NOW;
+	/* fcntl(2) may change them meanwhile, and one bit of them is looked at */
+	return data_race(iocb->ki_filp->f_flags) & O_NONBLOCK ? KCHAN_NOW : KCHAN_FOREVER;
 }
 
 /* 0 is the end of the stream here, so an empty message can't be read. */

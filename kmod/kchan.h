@@ -240,17 +240,17 @@ enum { KCHAN_SIDE_RX, KCHAN_SIDE_TX };
 /* 256 bytes: what a transfer touches comes first, a line each for ring, queues, counts. */
 struct kchan {
 	spinlock_t lock;
-	u8 shut;			/* lock; KCHAN_SHUT_* */
+	u8 shut;			/* lock to write; KCHAN_SHUT_* */
 	bool rx_gone;			/* lock: no receiving file is left */
 	u8 flags, slot_size;		/* const */
 	u16 send_err, recv_err;		/* lock */
 	s16 eof;			/* lock: what a drained receive gets */
 	u32 capacity, msg_max;		/* const */
 	u32 ring_len;			/* lock */
-	u32 len;			/* lock: ring_len + messages put back */
+	u32 len;			/* lock to write: ring_len + messages put back */
 	struct kchan_slot *head, *tail;	/* lock: the next to leave, the next to be filled */
 	void *ring, *ring_end;		/* const */
-	struct kchan_queue sendq, recvq;	/* lock */
+	struct kchan_queue sendq, recvq;	/* lock; n: lock to write */
 	struct list_head returned;	/* lock: put back, ahead of the ring */
 	u64 sent, dropped;		/* lock */
 	atomic64_t received;
@@ -263,6 +263,16 @@ struct kchan {
 	struct kchan_user *user;
 	struct kchan_pkt *spare;	/* xchg: the next long message's, or NULL */
 };
+
+/*
+ * For counts that change under kchan.lock and are looked at without it, by READ_ONCE():
+ * as a hint whether a call is ready, or to see that something has changed. An addition
+ * to memory is one instruction, which can't be torn; WRITE_ONCE() would make three of it.
+ */
+#define kchan_add(count, by)	do {				\
+	ASSERT_EXCLUSIVE_WRITER(count);				\
+	data_race((count) += (by));	/* one instruction */	\
+} while (0)
 
 static inline bool kchan_has_packets(const struct kchan *c)
 {
@@ -401,7 +411,7 @@ static inline void kchan_link(struct kchan_queue *q, struct kchan_node *n)
 {
 	n->queue = q;
 	list_add_tail(&n->list, &q->nodes);
-	q->n++;
+	kchan_add(q->n, 1);
 }
 
 static inline void kchan_unlink(struct kchan_node *n)
@@ -409,7 +419,7 @@ static inline void kchan_unlink(struct kchan_node *n)
 	if (list_empty(&n->list))
 		return;
 	list_del_init(&n->list);
-	n->queue->n--;
+	kchan_add(n->queue->n, -1);
 }
 
 /* wait.c */

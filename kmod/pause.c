@@ -44,7 +44,7 @@ static struct stop *arrive(int at)
 			mine = s;
 	}
 	if (mine) {
-		mine->tid = task_pid_nr(current);
+		WRITE_ONCE(mine->tid, task_pid_nr(current));
 		WRITE_ONCE(mine->state, STOPPED);
 	}
 	raw_spin_unlock_irqrestore(&lock, flags);
@@ -98,8 +98,8 @@ static int arm(int at, pid_t tid, int until)
 	for (s = stops; s < stops + STOPS; s++) {
 		if (s->state != FREE)
 			continue;
-		s->at = at;
-		s->tid = tid;
+		WRITE_ONCE(s->at, at);
+		WRITE_ONCE(s->tid, tid);
 		s->until = until;
 		WRITE_ONCE(s->state, ARMED);
 		WRITE_ONCE(used, true);
@@ -170,7 +170,7 @@ static int pause_show(struct seq_file *m, void *unused)
 
 		if (state == STOPPED || state == GAVE_UP)
 			seq_printf(m, "%s %s %d\n", state == STOPPED ? "stopped" : "gave-up",
-				   points[s->at].name, s->tid);
+				   points[READ_ONCE(s->at)].name, READ_ONCE(s->tid));
 	}
 	return 0;
 }

@@ -22,7 +22,7 @@ static __always_inline struct kchan_slot *push_slot(struct kchan *c, u32 len)
 	c->tail = slot_after(c, s);
 	s->len = len;
 	c->ring_len++;
-	c->len++;
+	kchan_add(c->len, 1);
 	c->sent++;
 	return s;
 }
@@ -49,7 +49,7 @@ static __always_inline struct kchan_slot *pop_slot(struct kchan *c)
 	struct kchan_slot *s = c->head;
 
 	lockdep_assert_held(&c->lock);
-	c->len--;
+	kchan_add(c->len, -1);
 	c->ring_len--;
 	c->head = slot_after(c, s);
 	return s;
@@ -124,14 +124,14 @@ static __always_inline bool just_message(struct kchan *c, size_t room)
 static __always_inline void sent(struct kchan *c, int n)
 	__releases(&c->lock)
 {
-	c->seq += n;
+	kchan_add(c->seq, n);
 	unlock_and_poke(c, &c->rx_poll, n, EPOLLIN | EPOLLRDNORM);
 }
 
 static __always_inline void received(struct kchan *c, int n)
 	__releases(&c->lock)
 {
-	c->seq += n;
+	kchan_add(c->seq, n);
 	unlock_and_poke(c, &c->tx_poll, n, EPOLLOUT | EPOLLWRNORM);
 }
 

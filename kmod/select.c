@@ -182,8 +182,8 @@ static enum sel_how enqueue_one(struct sel *s, unsigned int i)
 	} else if (r == KCHAN_WAIT) {
 		kchan_link(k->op == KCHAN_SEND ? &k->c->sendq : &k->c->recvq, &k->node);
 		k->node.cases = 1;
-		k->parked = true;
-		k->c->seq++;
+		WRITE_ONCE(k->parked, true);
+		kchan_add(k->c->seq, 1);
 		if (k->op == KCHAN_SEND && k->c->recvq.n && !s->w.trial)
 			kchan_meet(k->c, &wk);
 	}
@@ -253,7 +253,8 @@ void sel_dequeue(struct sel *s)
 	for (i = 0; i < s->n; i++) {
 		struct sel_case *k = &s->cs[i];
 
-		if (!k->parked)
+		/* that of an armed select may be parked just now: its maker takes it back */
+		if (!READ_ONCE(k->parked))
 			continue;
 		spin_lock(&k->c->lock);
 		kchan_unlink(&k->node);

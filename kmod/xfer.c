@@ -44,7 +44,7 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	init_waiter(w, n, true);
 	kchan_pause(park);
 	kchan_link(rx ? &c->recvq : &c->sendq, n);
-	c->seq++;
+	kchan_add(c->seq, 1);
 	call_refs(c, side, refs);
 	if (unlikely(c->recvq.n && !rx))	/* without room for what is sent here */
 		kchan_meet(c, wk);
@@ -100,7 +100,7 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 		return r;
 	}
 	kchan_link(tx ? &c->sendq : &c->recvq, n);
-	c->seq++;
+	kchan_add(c->seq, 1);
 	call_refs(c, side, refs);
 	if (tx && c->recvq.n)
 		kchan_meet(c, &wk);
@@ -198,7 +198,7 @@ static void hand_short(struct kchan *c, struct kchan_node *n, const u64 *words, 
 	w->in->len = len;
 	trade_tags(c, &w->in->tag, &tag);
 	list_del_init(&n->list);
-	c->recvq.n--;
+	kchan_add(c->recvq.n, -1);
 	w->res = len;
 	get_task_struct(task);
 	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
