@@ -134,7 +134,7 @@ static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
 	received(c, taken);
 	for (k = 0; k < taken; k++)
 		if (!copy_short_out((void __force __user *)s.m[k].buf, s.words[k], s.len[k]) ||
-		    unlikely(fatal_signal_pending(current)))
+		    unlikely(kchan_killed()))
 			break;
 	atomic64_add(k, &c->received);
 	if (unlikely(k < taken))

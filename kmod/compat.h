@@ -90,15 +90,15 @@ static inline void kchan_hrtimer_setup(struct hrtimer *timer,
 #define KCHAN_URING_PARK	0
 #endif
 
-/* The command's own bytes: they may change while they are read, once. */
+/* The command's own bytes: its owner may write to them while they are read, once. */
 static inline void kchan_uring_copy(void *to, const struct io_uring_cmd *cmd, size_t n)
 {
 #ifdef KCHAN_HAVE_URING_SQE_TYPE
-	memcpy(to, io_uring_sqe_cmd(cmd->sqe, u8), n);
+	data_race(memcpy(to, io_uring_sqe_cmd(cmd->sqe, u8), n));	/* see above */
 #elif defined(KCHAN_HAVE_URING_CMD_H)
-	memcpy(to, io_uring_sqe_cmd(cmd->sqe), n);
+	data_race(memcpy(to, io_uring_sqe_cmd(cmd->sqe), n));	/* see above */
 #else
-	memcpy(to, cmd->cmd, n);
+	data_race(memcpy(to, cmd->cmd, n));	/* see above */
 #endif
 	barrier();
 }

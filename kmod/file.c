@@ -40,7 +40,7 @@ struct file *kchan_lock_fd(int fd)
 
 	spin_lock(&current->files->file_lock);
 	file = files_lookup_fd_locked(current->files, fd);
-	return file && !(file->f_mode & FMODE_PATH) ? file : NULL;
+	return file && !kchan_is_path(file) ? file : NULL;
 }
 
 void kchan_unlock_fd(void)

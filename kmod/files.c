@@ -29,24 +29,25 @@ static bool is_eventfd(struct file *file)
 static bool is_inet(struct file *file)
 {
 	struct socket *sock = sock_from_file(file);
+	int family = sock && sock->sk ? READ_ONCE(sock->sk->sk_family) : AF_UNSPEC;
 
-	return sock && sock->sk &&
-	       (sock->sk->sk_family == AF_INET || sock->sk->sk_family == AF_INET6);
+	return family == AF_INET || family == AF_INET6;
 }
 
 /*
  * A file that a mount shows, or memory. What the kernel keeps in file systems of
  * its own alone may look like a regular file too (a pidfd, a namespace), and is none.
  */
-static bool is_plain(const struct inode *inode)
+static bool is_plain(const struct inode *inode, umode_t type)
 {
 	const struct super_block *sb = inode->i_sb;
 
-	if (!S_ISREG(inode->i_mode) && !S_ISDIR(inode->i_mode))
+	if (!S_ISREG(type) && !S_ISDIR(type))
 		return false;
 	if (sb->s_magic == NSFS_MAGIC)
 		return false;
-	return !(sb->s_flags & SB_NOUSER) || sb->s_magic == TMPFS_MAGIC ||
+	/* a remount may change others of the flags meanwhile */
+	return !(data_race(sb->s_flags) & SB_NOUSER) || sb->s_magic == TMPFS_MAGIC ||
 	       sb->s_magic == HUGETLBFS_MAGIC;
 }
 
@@ -58,14 +59,16 @@ static bool is_plain(const struct inode *inode)
 static bool may_travel(struct file *file)
 {
 	struct inode *inode = file_inode(file);
+	/* chmod(2) may change the rest of the mode meanwhile */
+	umode_t type = data_race(inode->i_mode) & S_IFMT;
 
-	if (file->f_mode & FMODE_PATH)
-		return S_ISFIFO(inode->i_mode) || is_plain(inode);
+	if (kchan_is_path(file))
+		return S_ISFIFO(type) || is_plain(inode, type);
 	if (kchan_is_ours(file))
 		return kgroup_is(file) || kchan_side_of(file) == KCHAN_SIDE_TX;
-	if (S_ISSOCK(inode->i_mode))
+	if (S_ISSOCK(type))
 		return is_inet(file);
-	return S_ISFIFO(inode->i_mode) || is_plain(inode) || is_eventfd(file);
+	return S_ISFIFO(type) || is_plain(inode, type) || is_eventfd(file);
 }
 
 void kchan_files_free(struct kchan_files *f)

@@ -612,7 +612,7 @@ int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s
 	end = end_of(g);	/* its timer may be late */
 	if (end)
 		r = join_error(end);
-	else if (fatal_signal_pending(current))
+	else if (kchan_killed())
 		r = -EINTR;
 	else
 		link_or_end(member);

@@ -541,6 +541,18 @@ static inline void kchan_tell_all(wait_queue_head_t *wq, __poll_t events)
 	__wake_up(wq, TASK_INTERRUPTIBLE, 0, poll_to_key(events));
 }
 
+/* Is the caller being killed? Others change what is looked at, under locks of theirs. */
+static inline bool kchan_killed(void)
+{
+	return data_race(fatal_signal_pending(current));	/* one bit */
+}
+
+/* Opened by O_PATH, which stays; fadvise(2) may change another bit meanwhile. */
+static inline bool kchan_is_path(const struct file *file)
+{
+	return data_race(file->f_mode) & FMODE_PATH;	/* one bit */
+}
+
 static inline bool kchan_shared_fds(void)
 {
 	return atomic_read(&current->files->count) > 1;

@@ -258,7 +258,7 @@ int kchan_store(const struct kchan_payload *p, struct kchan_mem *dst)
 	} else if (copy_to_user(dst->buf, data, p->len)) {
 		return -EFAULT;
 	}
-	if (unlikely(fatal_signal_pending(current)))
+	if (unlikely(kchan_killed()))
 		return -EINTR;
 	if (unlikely(p->pkt && p->pkt->files))
 		return store_files(p->pkt->files, dst);

@@ -75,7 +75,7 @@ void kchan_pause_at(enum kchan_pause at)
 		gave_up = time_after(jiffies, end);
 		if (points[at].spins)
 			cpu_relax();
-		else if (schedule_timeout_killable(1) && fatal_signal_pending(current))
+		else if (schedule_timeout_killable(1) && kchan_killed())
 			break;
 	}
 	leave(s, gave_up);

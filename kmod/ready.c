@@ -67,7 +67,7 @@ static __always_inline struct kchan *channel_of(const struct fdtable *t, const s
 		return NULL;
 	file = rcu_dereference_raw(t->fd[array_index_nospec(fd, t->max_fds)]);
 	if (!file || file->f_op != (k->op == KCHAN_SEND ? &kchan_tx_fops : &kchan_rx_fops) ||
-	    file->f_mode & FMODE_PATH)
+	    kchan_is_path(file))
 		return NULL;
 	c = file->private_data;
 	return k->op == KCHAN_SEND && k->msg.len > c->msg_max ? NULL : c;

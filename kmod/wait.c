@@ -292,7 +292,7 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
 		kchan_pause(sleep);
 		if (until == KTIME_MAX)
 			schedule();
-		else if (!schedule_hrtimeout_range(&until, current->timer_slack_ns,
+		else if (!schedule_hrtimeout_range(&until, READ_ONCE(current->timer_slack_ns),
 						   HRTIMER_MODE_ABS))
 			ret = -ETIMEDOUT;
 	}

@@ -363,7 +363,7 @@ static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room
 	if (r < 0)
 		return r;
 	if (likely(!in.pkt && copy_short_out(buf, in.data, in.len) &&
-		   !fatal_signal_pending(current))) {
+		   !kchan_killed())) {
 		atomic64_inc(&c->received);
 		return r;
 	}
@@ -387,12 +387,12 @@ long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 	s->tag = 0;
 	copy_words(in.words, s->words, len);
 	received(c, 1);
-	if (likely(copy_short_out(buf, in.data, len) && !fatal_signal_pending(current))) {
+	if (likely(copy_short_out(buf, in.data, len) && !kchan_killed())) {
 		atomic64_inc(&c->received);
 		return len;
 	}
 	in.len = len;
 	in.pkt = NULL;
 	kchan_put_back(c, &in);
-	return fatal_signal_pending(current) ? -EINTR : -EFAULT;
+	return kchan_killed() ? -EINTR : -EFAULT;
 }
