@@ -7,7 +7,7 @@ VERSION := 0.1.0
 help:
 	@echo "make demo           watch two processes talk over a kernel channel (boots a virtual machine)"
 	@echo "make check          all tests, on Debian's 6.1, 6.12, 6.12-rt, the newest kernel and a debug kernel"
-	@echo "make check-long     the same with full counts, 10000 kills and long fuzz on each kernel (hours)"
+	@echo "make check-long     the same with full counts, 10000 kills and long fuzz on each kernel, and KCSAN (hours)"
 	@echo "make check-quick    the tests on 6.12 alone, with smaller counts, under 3 minutes"
 	@echo "make bench          kchan and its peers measured: tables, goals, plots (about 10 minutes)"
 	@echo "make bench-check    what goals are set for beside bench/expected.csv, in instructions"
@@ -38,7 +38,7 @@ check:
 	@vm/check 6.1 6.12 6.12-rt newest newer debug latency
 
 check-long:
-	@vm/check --long 6.1 6.12 6.12-rt newest newer debug latency
+	@vm/check --long 6.1 6.12 6.12-rt newest newer debug kcsan latency
 
 check-quick:
 	@vm/check --quick 6.12

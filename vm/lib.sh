@@ -50,35 +50,44 @@ fetch_image()	# version, where to put it
 	rm -rf "$dir"
 }
 
-# A debug kernel from Debian's source, kept by the hash of source and configuration.
-debug_kernel()
+# A kernel from Debian's source, kept by the hash of source and configuration.
+source_kernel()	# debug or kcsan: its directory
 {
 	local dir
-	dir=$(debug_dir)
+	dir=$(source_dir "$1")
 	mkdir -p "$cache"
 	[ -e "$dir/done" ] ||
-		(flock 9; [ -e "$dir/done" ] || build_debug_kernel "$dir") 9> "$dir.lock" || return 1
+		(flock 9; [ -e "$dir/done" ] || build_kernel "$1" "$dir") 9> "$dir.lock" || return 1
 	echo "$dir"
 }
 
-debug_dir()
+source_dir()	# debug or kcsan
 {
-	echo "$cache/debug-$( (dpkg-query -W linux-source-6.12; cat "$top/vm/debug.config") | sha256sum | cut -c1-16)"
+	echo "$cache/$1-$( (dpkg-query -W linux-source-6.12; cat $(configs "$1")) | sha256sum | cut -c1-16)"
 }
 
-build_debug_kernel()	# directory
+configs()	# debug or kcsan: its files, the later ones count
 {
-	local o
-	echo "building the debug kernel, once (10-20 minutes)..." >&2
-	rm -rf "$1"; mkdir -p "$1"
-	tar -C "$1" --strip-components=1 -xf /usr/src/linux-source-6.12.tar.xz
-	(cd "$1" && make -s tinyconfig && ./scripts/kconfig/merge_config.sh -m .config "$top/vm/debug.config" &&
-		make -s olddefconfig && make -s -j"$(nproc)" bzImage modules_prepare) > "$1/build.log" 2>&1 ||
-		{ tail -20 "$1/build.log" >&2; return 1; }
-	for o in KASAN PROVE_LOCKING DEBUG_ATOMIC_SLEEP DEBUG_KMEMLEAK FAILSLAB UBSAN; do
-		grep -q "^CONFIG_$o=y" "$1/.config" || { echo "CONFIG_$o is not set" >&2; return 1; }
+	echo "$top/vm/debug.config"
+	[ "$1" = debug ] || echo "$top/vm/$1.config"
+}
+
+# KCSAN looks at the module alone: the kernel has races of its own, which it would report,
+# and what it watches there it doesn't watch here.
+build_kernel()	# debug or kcsan, directory
+{
+	local o set="KASAN PROVE_LOCKING DEBUG_ATOMIC_SLEEP DEBUG_KMEMLEAK FAILSLAB UBSAN" words=
+	[ "$1" = debug ] || set="KCSAN KCSAN_STRICT" words=KCSAN_SANITIZE=n
+	echo "building the $1 kernel, once (10-20 minutes)..." >&2
+	rm -rf "$2"; mkdir -p "$2"
+	tar -C "$2" --strip-components=1 -xf /usr/src/linux-source-6.12.tar.xz
+	(cd "$2" && make -s tinyconfig && ./scripts/kconfig/merge_config.sh -m .config $(configs "$1") &&
+		make -s olddefconfig && make -s -j"$(nproc)" $words bzImage modules_prepare) > "$2/build.log" 2>&1 ||
+		{ tail -20 "$2/build.log" >&2; return 1; }
+	for o in $set; do
+		grep -q "^CONFIG_$o=y" "$2/.config" || { echo "CONFIG_$o is not set" >&2; return 1; }
 	done
-	touch "$1/done"
+	touch "$2/done"
 }
 
 build_module()	# kernel build dir, name: kchan.ko in build/NAME; a warning is an error
