@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Calls that never wait, messages of no bytes, and the rendezvous. */
 #include <sched.h>
+#include <sys/resource.h>
+
 #include "quota.h"
 #include "harness.h"
 
@@ -234,8 +236,10 @@ static long kernel_memory(void)
 /* In a process, so that its end drops what it has not closed. */
 static int make_and_drop(void *arg)
 {
+	struct rlimit most = { 65536, 65536 };
 	int n = *(int *)arg, e[2];
 
+	WANT(!setrlimit(RLIMIT_NOFILE, &most));
 	for (int i = 0; i < n; i++) {
 		WANT(!chan_make(e, 8, 10, 0));
 		for (int m = 0; m < i % 11; m++)
