@@ -66,6 +66,7 @@ static int try(int fd, unsigned long req, void *arg)
 static void refused(struct __test_metadata *_metadata, FIXTURE_DATA(abi) *self, const char *what,
 		    int n, int want, int fd, unsigned long req, void *arg)
 {
+	static unsigned calls;
 	struct state after;
 	int r = try(fd, req, arg);
 
@@ -74,10 +75,13 @@ static void refused(struct __test_metadata *_metadata, FIXTURE_DATA(abi) *self, 
 		close2(((struct kchan_make *)arg)->end);
 	if (r >= 0 && _IOC_NR(req) == _IOC_NR(KCHAN_IOC_GROUP))
 		r = close(r);
-	look(self, &after);
 	EXPECT_EQ(want, r)
 		TH_LOG("%s, %d: ioctl %u of size %u on descriptor %d", what, n,
 		       _IOC_NR(req), _IOC_SIZE(req), fd);
+	/* a debug kernel takes long for a look: what changed is seen by the next one, too */
+	if (++calls % quick(1, 8))
+		return;
+	look(self, &after);
 	EXPECT_EQ(0, memcmp(&self->before, &after, sizeof(after)))
 		TH_LOG("%s, %d: ioctl %u changed something (descriptors: %d)", what, n,
 		       _IOC_NR(req), after.fds - self->before.fds);
