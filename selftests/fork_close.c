@@ -262,11 +262,11 @@ TEST_F(fork_close, anothers_descriptors_are_not_believed)
 TEST_F(fork_close, what_else_is_refused_is_told)
 {
 	static const struct { int nr, err; const char *why; int liar; } also[] = {
-		{ SYS_openat, EACCES, "chan_fork: no list of open descriptors" },
-		{ SYS_getdents64, EPERM, "chan_fork: no list of open descriptors" },
-		{ SYS_close, EPERM, "chan_fork: a descriptor does not close" },
-		{ SYS_close, EIO, "chan_fork: a descriptor does not close" },
-		{ SYS_close, 0, "chan_fork: a descriptor does not close" },
+		{ SYS_openat, EACCES, "chan_fork: no list of open descriptors", 0 },
+		{ SYS_getdents64, EPERM, "chan_fork: no list of open descriptors", 0 },
+		{ SYS_close, EPERM, "chan_fork: a descriptor does not close", 0 },
+		{ SYS_close, EIO, "chan_fork: a descriptor does not close", 0 },
+		{ SYS_close, 0, "chan_fork: a descriptor does not close", 0 },
 		{ SYS_close, EBUSY, "chan_fork: a descriptor does not close", SYS_fcntl },
 	};
 
