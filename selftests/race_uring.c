@@ -5,13 +5,7 @@
 
 static bool parks(void)
 {
-	struct kchan_features f = {};
-	struct kchan_out out = { .addr = (uintptr_t)&f, .size = sizeof(f) };
-	int fd = open("/dev/kchan", O_RDWR);
-
-	ioctl(fd, KCHAN_IOC_FEATURES, &out);
-	close(fd);
-	return f.features & KCHAN_FEAT_URING_PARK;
+	return chan_features() & CHAN_HAS_URING_PARK;
 }
 
 FIXTURE(uring)
