@@ -25,6 +25,8 @@ only=$(sed -n 's/.*kchan_only=\([^ ]*\).*/\1/p' /proc/cmdline)
 # kchan_part=1/2: every second one, from the first on
 part=$(sed -n 's/.*kchan_part=\([0-9/]*\).*/\1/p' /proc/cmdline)
 part=${part:-1/1} parts=${part#*/} turn=$((${part#*/} - ${part%/*}))
+examples=true
+[ -n "$only" ] || ! grep -q kchan_examples=no /proc/cmdline || examples=false
 tools=$(sed -n 's/.*kchan_tools=\([a-z]*\).*/\1/p' /proc/cmdline)
 pass=0 fail=0 skip=0 found=
 # gcc 12's ThreadSanitizer knows address spaces with at most 28 random bits
@@ -210,11 +212,11 @@ shell)	echo "kchan is loaded; programs are in /examples, /selftests and /docs; e
 		esac
 		chosen "${t##*/}" && run "$t"
 	done
-	while read -r words <&3; do
+	while $examples && read -r words <&3; do
 		case $words in ''|'#'*) continue ;; esac
 		chosen "${words%% *}" && example $words
 	done 3< /examples/tests
-	for t in /docs/*; do chosen "${t##*/}" && page "$t"; done ;;
+	for t in /docs/*; do $examples && chosen "${t##*/}" && page "$t"; done ;;
 esac
 unload
 case $mode in
