@@ -15,6 +15,7 @@ mkdir -p /dev/shm && mount -t tmpfs shm /dev/shm
 ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
 echo 1 > /proc/sys/vm/overcommit_memory
 mode=$(sed -n 's/.*kchan_mode=\([a-z]*\).*/\1/p' /proc/cmdline)
+[ "$mode" != check ] || echo "# Linux $(uname -r)"
 grep -q kchan_quick=1 /proc/cmdline && export KCHAN_QUICK=1
 grep -q kchan_long=1 /proc/cmdline && export KCHAN_LONG=1
 kills=$(sed -n 's/.*kchan_kills=\([0-9]*\).*/\1/p' /proc/cmdline)
