@@ -155,13 +155,14 @@ page()	# program: an example of a man page or the README, which exits with 0
 	left "page ${1##*/}"
 }
 
-# What these tools see is the library's doing: one kernel is enough, but for
-# ThreadSanitizer, which sees what the kernel lets threads know of one another; a debug
-# kernel takes very long for it and shows no more of that.
+# What these tools see is the library's doing, and the limits of latency_* hold in a machine
+# of their own: for both one kernel is enough. Not for ThreadSanitizer, which sees what the
+# kernel lets threads know of one another; a debug kernel takes very long for it and shows
+# no more of that.
 has_tool()	# name
 {
 	case $1 in
-	asan_*|msan_*|memcheck_*) [ "$tools" = all ] ;;
+	asan_*|msan_*|memcheck_*|latency_*) [ "$tools" = all ] ;;
 	tsan_*)	[ "$tools" != none ] ;;
 	# who spins at a pause point may keep there whom it waits for, where all is slow
 	race_*)	[ "$tools" != none ] ;;
