@@ -47,6 +47,22 @@ static inline bool turns(int fd, int events)
 	return poll(&p, 1, PATIENCE) == 1 && p.revents & events;
 }
 
+/* As many joins succeed at once as the limit says, and no more. */
+#define EXPECT_PLACES(group, n) do {					\
+	int m_[64];							\
+	for (int i_ = 0; i_ < (n); i_++) {				\
+		m_[i_] = chan_join(group, -1, CHAN_NOW);		\
+		EXPECT_LE(0, m_[i_]);					\
+	}								\
+	EXPECT_EQ(-EAGAIN, chan_join(group, -1, CHAN_NOW));		\
+	EXPECT_EQ((n), ginfo(group).members);			\
+	for (int i_ = 0; i_ < (n); i_++) {				\
+		EXPECT_EQ(0, chan_leave(m_[i_], 0, NULL));		\
+		close(m_[i_]);						\
+	}								\
+	EXPECT_EQ(0, ginfo(group).members);				\
+} while (0)
+
 /* Room for descriptors, as much as may be had. */
 static inline int many_files(void)
 {
