@@ -23,21 +23,6 @@ static int load(void)
 	return r;
 }
 
-static void *waits(void *arg)
-{
-	struct chan_case c = recv_case(*(int *)arg, NULL, 4);
-
-	chan_select(&c, 1, 0, -1, SOON);
-	return NULL;
-}
-
-static int polls(void *arg)
-{
-	struct chan_case c = { .fd = *(int *)arg, .op = CHAN_POLL, .events = POLLIN };
-
-	return chan_select(&c, 1, 0, -1, SOON);
-}
-
 /* Gone as soon as the last reference is, which a ring drops from a work of its own. */
 static int unload_soon(void)
 {
@@ -48,111 +33,191 @@ static int unload_soon(void)
 	return r;
 }
 
-/* D30, PX-10: each alone keeps it */
-TEST(whatever_is_open_keeps_the_module)
-{
-	int e[2], f[2], g, w, m, a, dev, d;
-	struct io_uring_sqe *sqe;
-	struct io_uring ring;
-	struct kchan_select sel;
-	struct kchan_xfer x;
-	struct party p;
-	struct chan_msg msg = { .fds = &d, .nfds = 1 };
-	struct chan_case c;
-	pthread_t t;
+/*
+ * D30, PX-10: each alone keeps the module. It goes at once when that has gone, so nothing
+ * else of it was left, and comes again.
+ */
+FIXTURE(kept) {
+	int e[2];
+	bool ring;
+};
 
+FIXTURE_SETUP(kept)
+{
 	if (access(MODULE, R_OK))
 		SKIP(return, "no " MODULE " to load again");
-	dev = open("/dev/kchan", O_RDWR | O_CLOEXEC);
+	self->ring = false;
+	ASSERT_EQ(0, chan_make(self->e, 4, 0, 0));
+}
+
+FIXTURE_TEARDOWN(kept)
+{
+	EXPECT_EQ(0, self->ring ? unload_soon() : unload());
+	EXPECT_EQ(-ENOENT, chan_make(self->e, 4, 0, 0));
+	EXPECT_EQ(0, load());
+	ASSERT_EQ(0, chan_make(self->e, 4, 0, 0));
+	close2(self->e);
+}
+
+TEST_F(kept, by_the_device)
+{
+	int dev = open("/dev/kchan", O_RDWR | O_CLOEXEC);
+
+	close2(self->e);
 	EXPECT_EQ(-EWOULDBLOCK, unload());
 	close(dev);
+}
 
-	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+TEST_F(kept, by_a_receiving_end)
+{
+	close(self->e[1]);
 	EXPECT_EQ(-EWOULDBLOCK, unload());
-	close(e[1]);
-	EXPECT_EQ(-EWOULDBLOCK, unload());
-	close(e[0]);
+	close(self->e[0]);
+}
 
-	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	close(e[0]);
+TEST_F(kept, by_a_sending_end)
+{
+	close(self->e[0]);
 	EXPECT_EQ(-EWOULDBLOCK, unload());
-	close(e[1]);
+	close(self->e[1]);
+}
 
-	g = chan_group(-1, CHAN_FOREVER, 0, 0);
+TEST_F(kept, by_a_group)
+{
+	int g = chan_group(-1, CHAN_FOREVER, 0, 0);
+
+	close2(self->e);
 	EXPECT_EQ(-EWOULDBLOCK, unload());
-	w = chan_watch(g);
-	m = chan_join(g, -1, CHAN_NOW);
+	close(g);
+}
+
+TEST_F(kept, by_a_watch_of_a_group_that_has_gone)
+{
+	int g = chan_group(-1, CHAN_FOREVER, 0, 0), w = chan_watch(g), m = chan_join(g, -1, CHAN_NOW);
+
+	ASSERT_LE(0, w);
+	ASSERT_LE(0, m);
+	close2(self->e);
 	close(g);
 	close(m);
 	EXPECT_EQ(-EWOULDBLOCK, unload());
-	g = chan_group(w, CHAN_FOREVER, 0, 0);
+	close(w);
+}
+
+TEST_F(kept, by_a_group_below_one_that_has_gone)
+{
+	int g = chan_group(-1, CHAN_FOREVER, 0, 0), w = chan_watch(g), c;
+
+	close2(self->e);
+	close(g);
+	c = chan_group(w, CHAN_FOREVER, 0, 0);
+	ASSERT_LE(0, c);
 	close(w);
 	EXPECT_EQ(-EWOULDBLOCK, unload());
-	close(g);
+	close(c);
+}
 
-	/* an armed select of a channel whose ends are gone */
-	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	c = recv_case(e[0], NULL, 4);
-	a = chan_arm(&c, 1, 0);
+TEST_F(kept, by_an_armed_select_of_a_channel_whose_ends_have_gone)
+{
+	struct chan_case c = recv_case(self->e[0], NULL, 4);
+	int a = chan_arm(&c, 1, 0);
+
 	ASSERT_LE(0, a);
-	close2(e);
+	close2(self->e);
 	EXPECT_EQ(-EWOULDBLOCK, unload());
 	close(a);
+}
 
-	/* a select that waits on ends that are then closed but for one */
-	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	pthread_create(&t, NULL, waits, &e[0]);
-	ASSERT_TRUE(parked(e[0], 0, 1));
-	close(e[0]);
-	pthread_join(t, NULL);
-	close(e[1]);
+TEST_F(kept, by_an_end_in_a_message)
+{
+	struct chan_msg msg = { .fds = &self->e[1], .nfds = 1 };
+	int f[2];
 
-	/* a command of io_uring that waits, on an end that is closed everywhere else */
-	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	ASSERT_EQ(0, io_uring_queue_init(4, &ring, 0));
-	sqe = io_uring_get_sqe(&ring);
-	ASSERT_NE(NULL, sqe);
-	chan_prep_recv(sqe, e[0], &x, &x, 4, -1, CHAN_FOREVER);
-	ASSERT_EQ(1, io_uring_submit(&ring));
-	ASSERT_TRUE(parked(e[0], 0, 1));
-	close(e[0]);
-	io_uring_queue_exit(&ring);
-	EXPECT_EQ(1, poll(&(struct pollfd){ .fd = e[1] }, 1, PATIENCE));	/* it has let go */
-	close(e[1]);
-
-	/* a descriptor in a message */
 	ASSERT_EQ(0, chan_make(f, 4, 1, CHAN_FDS));
-	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	d = e[1];
 	ASSERT_EQ(1, chan_sendm(f[1], &msg, 1, -1, CHAN_NOW));
-	close2(e);
+	close2(self->e);
 	close(f[1]);
 	EXPECT_EQ(-EWOULDBLOCK, unload());
 	close(f[0]);
+}
 
-	/* and nothing: it goes, and comes again */
-	EXPECT_EQ(0, unload_soon());
-	EXPECT_EQ(-ENOENT, chan_make(e, 4, 0, 0));
-	EXPECT_EQ(0, load());
+static void *receives(void *arg)
+{
+	struct chan_case c = recv_case(*(int *)arg, NULL, 4);
 
-	/* a call that waits, and nothing else */
-	d = eventfd(0, EFD_CLOEXEC);
-	ASSERT_TRUE(party_start(&p, false, polls, &d));
+	chan_select(&c, 1, 0, -1, SOON);
+	return NULL;
+}
+
+/* A select that waits on an end is no reference to it: the last close ends it. */
+TEST_F(kept, by_the_other_end_once_a_select_that_waited_has_ended)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, receives, &self->e[0]);
+	ASSERT_TRUE(parked(self->e[0], 0, 1));
+	close(self->e[0]);
+	pthread_join(t, NULL);
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(self->e[1]);
+}
+
+static int polls(void *arg)
+{
+	struct chan_case c = { .fd = *(int *)arg, .op = CHAN_POLL, .events = POLLIN };
+
+	return chan_select(&c, 1, 0, -1, SOON);
+}
+
+TEST_F(kept, by_a_call_that_waits)
+{
+	int event = eventfd(0, EFD_CLOEXEC);
+	struct party p;
+
+	close2(self->e);
+	ASSERT_TRUE(party_start(&p, false, polls, &event));
 	ASSERT_TRUE(asleep(&p.tid));
 	EXPECT_EQ(-EWOULDBLOCK, unload());
-	EXPECT_EQ(0, eventfd_write(d, 1));
+	EXPECT_EQ(0, eventfd_write(event, 1));
 	EXPECT_EQ(0, party_end(&p));
-	close(d);
-	EXPECT_EQ(0, unload());
-	EXPECT_EQ(0, load());
+	close(event);
+}
 
-	/* a command of io_uring that waits, and nothing else */
-	dev = open("/dev/kchan", O_RDWR | O_CLOEXEC);
+/* On an end that is closed everywhere else, until the ring ends. */
+TEST_F(kept, by_the_other_end_once_a_command_that_waited_has_ended)
+{
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	struct kchan_xfer x;
+
+	self->ring = true;
+	ASSERT_EQ(0, io_uring_queue_init(4, &ring, 0));
+	sqe = io_uring_get_sqe(&ring);
+	ASSERT_NE(NULL, sqe);
+	chan_prep_recv(sqe, self->e[0], &x, &x, 4, -1, CHAN_FOREVER);
+	ASSERT_EQ(1, io_uring_submit(&ring));
+	ASSERT_TRUE(parked(self->e[0], 0, 1));
+	close(self->e[0]);
+	io_uring_queue_exit(&ring);
+	EXPECT_EQ(1, poll(&(struct pollfd){ .fd = self->e[1] }, 1, PATIENCE));	/* it has let go */
+	EXPECT_EQ(-EWOULDBLOCK, unload());
+	close(self->e[1]);
+}
+
+TEST_F(kept, by_a_command_that_waits)
+{
+	int dev = open("/dev/kchan", O_RDWR | O_CLOEXEC);
+	struct chan_case c = recv_case(-1, NULL, 0);
+	struct io_uring_sqe *sqe;
+	struct kchan_select sel;
+	struct io_uring ring;
+
+	self->ring = true;
+	close2(self->e);
 	ASSERT_LE(0, dev);
 	ASSERT_EQ(0, io_uring_queue_init(4, &ring, 0));
 	sqe = io_uring_get_sqe(&ring);
 	ASSERT_NE(NULL, sqe);
-	c = recv_case(-1, NULL, 0);
 	chan_prep_select(sqe, dev, &sel, &c, 1, 0, -1, CHAN_FOREVER);
 	ASSERT_EQ(1, io_uring_submit(&ring));
 	close(dev);
@@ -162,10 +227,6 @@ TEST(whatever_is_open_keeps_the_module)
 	}
 	EXPECT_EQ(0, io_uring_cq_ready(&ring));
 	io_uring_queue_exit(&ring);
-	EXPECT_EQ(0, unload_soon());
-	EXPECT_EQ(0, load());
-	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	close2(e);
 }
 
 FIXTURE(loading) { int unused; };
