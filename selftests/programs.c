@@ -269,7 +269,7 @@ TEST(sieve_of_merged_multiples)
 	EXPECT_LT(6, end());
 }
 
-/* PR-03, PR-04: power series on demand. A stream is a channel of requests and one of
+/* PR-03: power series on demand. A stream is a channel of requests and one of
  * coefficients, sent as they are or as a pointer to them. */
 struct rat { int64_t num, den; };
 struct stream { int req[2], dat[2]; };
@@ -580,6 +580,7 @@ TEST(power_series_on_demand)
 	}
 }
 
+/* PR-04 */
 TEST(power_series_that_feed_themselves)
 {
 	static const struct rat e[10] = {
