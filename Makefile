@@ -2,7 +2,7 @@
 KDIR ?= /lib/modules/$(shell uname -r)/build
 PREFIX ?= /usr/local
 PYTHONDIR ?= $(shell python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-VERSION := 0.1.0
+VERSION := $(shell cat VERSION)
 
 help:
 	@echo "make demo           watch two processes talk over a kernel channel (boots a virtual machine)"

@@ -41,6 +41,7 @@ import dataclasses
 import errno
 import os
 
+__version__ = "0.1.0"
 _lib = ctypes.CDLL("libchan.so.1", use_errno=True)
 NOW = 0
 FOREVER = 2**63 - 1
