@@ -20,6 +20,7 @@ help:
 	@echo "make check-build    the module for every Debian kernel flavour, the library, what is installed"
 	@echo "make check-demo     the demo, with its few packages and nothing else (as root)"
 	@echo "make check-dkms     the module through DKMS, for every kernel with headers (as root)"
+	@echo "make abi            the library's ABI as libchan/abi/$(VERSION).abi, at a release (abigail-tools)"
 	@echo "make clean          remove what was built"
 
 modules:
@@ -58,6 +59,9 @@ check-demo:
 check-dkms:
 	@tools/check-dkms
 
+abi:
+	$(MAKE) -C libchan abi
+
 install:
 	$(MAKE) -C libchan install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
 	install -D -m 644 dist/60-kchan.rules $(DESTDIR)/usr/lib/udev/rules.d/60-kchan.rules
@@ -76,4 +80,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C libchan clean
 
-.PHONY: help modules lib demo shell check check-long check-quick bench bench-check check-build check-demo check-dkms install install-python dkms-install clean
+.PHONY: help modules lib demo shell check check-long check-quick bench bench-check check-build check-demo check-dkms abi install install-python dkms-install clean
