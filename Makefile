@@ -21,6 +21,7 @@ help:
 	@echo "make check-demo     the demo, with its few packages and nothing else (as root)"
 	@echo "make check-dkms     the module through DKMS, for every kernel with headers (as root)"
 	@echo "make abi            the library's ABI as libchan/abi/$(VERSION).abi, at a release (abigail-tools)"
+	@echo "make docs-pictures  docs/pictures/*.svg from the .dot beside them (graphviz)"
 	@echo "make clean          remove what was built"
 
 modules:
@@ -62,6 +63,13 @@ check-dkms:
 abi:
 	$(MAKE) -C libchan abi
 
+# each picture names what it was drawn from, for tools/check-docs
+docs-pictures:
+	@set -e; for f in docs/pictures/*.dot; do svg=$${f%.dot}.svg; \
+		dot -Tsvg -o $$svg $$f; \
+		sed -i "s|^<svg |<!-- SPDX-License-Identifier: MIT -->\n<!-- drawn from $${f##*/}, sha256 $$(sha256sum < $$f | cut -c1-64) -->\n&|" $$svg; \
+	done
+
 install:
 	$(MAKE) -C libchan install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
 	install -D -m 644 dist/60-kchan.rules $(DESTDIR)/usr/lib/udev/rules.d/60-kchan.rules
@@ -80,4 +88,4 @@ clean:
 	rm -rf build
 	$(MAKE) -C libchan clean
 
-.PHONY: help modules lib demo shell check check-long check-quick bench bench-check check-build check-demo check-dkms abi install install-python dkms-install clean
+.PHONY: help modules lib demo shell check check-long check-quick bench bench-check check-build check-demo check-dkms abi docs-pictures install install-python dkms-install clean
