@@ -13,7 +13,7 @@
 #include <linux/module.h>
 #include <linux/seq_file.h>
 
-#include "sel.h"
+#include "select.h"
 
 enum { UNFETCHED, FETCHING, FETCHED };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Several messages in one call: it waits for the first, then takes what is there. */
-#include "sel.h"
+#include "select.h"
 #include "copy.h"
 #include "ring.h"
 

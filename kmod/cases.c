@@ -4,7 +4,7 @@
 #include <linux/mm.h>
 #include <linux/random.h>
 
-#include "sel.h"
+#include "select.h"
 #include "copy.h"
 
 #ifdef CONFIG_COMPAT

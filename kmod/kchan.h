@@ -39,7 +39,7 @@
  * what is common, which do the same or nothing: a message that nobody waits for
  * (just_room(), just_message()), a few of them in one hold of the lock (batch.c), one
  * that goes to a plain receive (hand_short()), and a select one of whose cases looks
- * ready (ready.c).
+ * ready (select_fast.c).
  *
  * Lock order: kchan.lock -> kchan_waiter.lock (lower address) ->
  * kchan_waiter.lock (higher). Never two kchan.locks. Nothing takes them from
@@ -145,7 +145,7 @@ struct kchan_holder {
 	bool exempt;			/* then: from the limit */
 };
 
-/* files.c: the descriptors of a message. */
+/* msg_fds.c: the descriptors of a message. */
 struct kchan_files {
 	struct kchan_user *user;	/* who sent them */
 	u32 n;
@@ -374,7 +374,7 @@ void kchan_pkt_take(struct kchan_pkt *pkt, const struct kchan_holder *h);
 void kchan_pkt_hold(struct kchan_pkt *pkt, const struct kchan_holder *h);
 void kchan_pkt_hold_anyway(struct kchan_pkt *pkt, struct kchan_user *u);
 
-/* files.c */
+/* msg_fds.c */
 struct kchan_files *kchan_files_load(const int __user *fds, u32 n);
 int kchan_files_store(const struct kchan_files *f, int __user *fds);
 void kchan_files_free(struct kchan_files *f);
@@ -513,7 +513,7 @@ __poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt);
 /* select.c */
 long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat);
 
-/* ready.c */
+/* select_fast.c */
 int kchan_select_ready(const struct kchan_select *a, struct kgroup *under);
 
 /* arm.c */

@@ -6,7 +6,7 @@
  */
 #include <linux/file.h>
 
-#include "sel.h"
+#include "select.h"
 
 struct sel_entry {
 	struct sel_entry *next;

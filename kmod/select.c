@@ -17,7 +17,7 @@
  */
 #include <linux/hash.h>
 
-#include "sel.h"
+#include "select.h"
 
 #define PROBES	4	/* rounds */
 

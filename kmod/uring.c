@@ -15,7 +15,7 @@
  * References (waiter.ref): the command, its deadline, a wake-up under way.
  */
 #include "deadline.h"
-#include "sel.h"
+#include "select.h"
 
 /* A command as it is issued. */
 struct issue {

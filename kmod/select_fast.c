@@ -11,7 +11,7 @@
  */
 #include <linux/nospec.h>
 
-#include "sel.h"
+#include "select.h"
 #include "copy.h"
 
 #define CHUNK	8

@@ -6,8 +6,8 @@
  * sel_deliver() hands a received message out. Its cases hold channels and groups,
  * not files; files that are not kchan's are held by the cases that poll them.
  */
-#ifndef KCHAN_SEL_H
-#define KCHAN_SEL_H
+#ifndef KCHAN_SELECT_H
+#define KCHAN_SELECT_H
 
 #include "group.h"
 
