@@ -93,6 +93,7 @@
 
 #include "compat.h"
 #include "pause.h"
+#include "quota.h"
 
 #define KCHAN_INLINE	128	/* messages up to this live in slots and nodes */
 #define KCHAN_WAKES	16	/* waiters completed per hold of a lock */
@@ -126,24 +127,6 @@
 #define KCHAN_GONE	(-0x10001)	/* self was chosen through another case */
 #define KCHAN_BUSY	(-0x10002)	/* select: would wait, though not at one instant */
 #define KCHAN_AGAIN	(-0x10003)	/* the lock was dropped: look again */
-
-/* quota.c: what a user holds. Entries live while anything refers to them. */
-struct kchan_user {
-	struct hlist_node hash;		/* user_lock */
-	refcount_t ref;
-	kuid_t uid;
-	atomic_long_t bytes;
-	atomic_long_t chans;
-	atomic_long_t groups;
-	atomic_long_t files;		/* in messages under way */
-};
-
-/* Whom the memory of what a receive holds is charged to. */
-struct kchan_holder {
-	struct kchan_user *user;	/* referenced; NULL: it holds no packets */
-	bool parked;			/* others hand it messages */
-	bool exempt;			/* then: from the limit */
-};
 
 /* msg_fds.c: the descriptors of a message. */
 struct kchan_files {
@@ -279,6 +262,13 @@ static inline bool kchan_has_packets(const struct kchan *c)
 	return c->msg_max > KCHAN_INLINE || c->flags & KCHAN_FDS;
 }
 
+/* The caller is about to receive from @c. */
+static inline int kchan_holder_get(struct kchan_holder *h, struct kchan *c)
+{
+	h->user = NULL;
+	return unlikely(kchan_has_packets(c)) ? kchan_holder_fill(h, c->user) : 0;
+}
+
 /* What is to be done once kchan.lock is dropped. */
 struct kchan_wake {
 	unsigned int n;			/* of task and async together */
@@ -321,45 +311,12 @@ struct kgroup;
 struct kgroup_node;
 
 /* main.c */
-extern unsigned int kchan_msg_max, kchan_max_capacity;
-extern unsigned int kchan_max_user_chans, kchan_max_user_groups, kchan_max_group_depth;
-extern unsigned long kchan_max_user_bytes;
 extern struct workqueue_struct *kchan_end_wq, *kchan_unpark_wq;
 int kchan_answer(const void *v, size_t known, size_t oldest, unsigned int cmd,
 		 unsigned long arg);
 int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned long arg);
 int kchan_features(unsigned int cmd, unsigned long arg);
 int kchan_unanswered(unsigned int cmd);
-
-/* quota.c */
-struct kchan_user *kchan_user_get(void);
-struct kchan_user *kchan_user_near(struct kchan_user *u);
-void kchan_user_put(struct kchan_user *u);
-int kchan_holder_fill(struct kchan_holder *h, struct kchan *c);
-void kchan_holder_parks(struct kchan_holder *h);
-int kchan_charge(struct kchan_user *u, size_t bytes);
-int kchan_charge_holder(const struct kchan_holder *h, size_t bytes);
-void kchan_charge_anyway(struct kchan_user *u, size_t bytes);
-void kchan_uncharge(struct kchan_user *u, size_t bytes);
-int kchan_charge_chan(struct kchan_user *u);
-void kchan_uncharge_chan(struct kchan_user *u);
-int kchan_charge_group(struct kchan_user *u);
-void kchan_uncharge_group(struct kchan_user *u);
-int kchan_charge_files(struct kchan_user *u, unsigned int n);
-void kchan_uncharge_files(struct kchan_user *u, unsigned int n);
-
-/* The caller is about to receive from @c. */
-static inline int kchan_holder_get(struct kchan_holder *h, struct kchan *c)
-{
-	h->user = NULL;
-	return unlikely(kchan_has_packets(c)) ? kchan_holder_fill(h, c) : 0;
-}
-
-static inline void kchan_holder_put(struct kchan_holder *h)
-{
-	if (unlikely(h->user))
-		kchan_user_put(h->user);
-}
 
 /* msg.c */
 int kchan_load(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *src, size_t len);

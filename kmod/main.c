@@ -1,69 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* /dev/kchan, module parameters, argument structures. */
+/* /dev/kchan, argument structures. */
 #include <linux/compat.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
 #include "group.h"
 #include "copy.h"
-
-#define MSG_LIMIT	(16U << 20)
-#define CAPACITY_LIMIT	(1U << 24)
-
-static int set_capped(const char *val, const struct kernel_param *kp, unsigned int max)
-{
-	unsigned int v;
-	int err = kstrtouint(val, 0, &v);
-
-	if (err)
-		return err;
-	if (v > max)
-		return -EINVAL;
-	WRITE_ONCE(*(unsigned int *)kp->arg, v);
-	return 0;
-}
-
-static int set_msg_max(const char *val, const struct kernel_param *kp)
-{
-	return set_capped(val, kp, MSG_LIMIT);
-}
-
-static int set_max_capacity(const char *val, const struct kernel_param *kp)
-{
-	return set_capped(val, kp, CAPACITY_LIMIT);
-}
-
-static const struct kernel_param_ops msg_max_ops = {
-	.set = set_msg_max, .get = param_get_uint,
-};
-
-static const struct kernel_param_ops capacity_ops = {
-	.set = set_max_capacity, .get = param_get_uint,
-};
-
-unsigned int kchan_msg_max = 64 << 10;
-module_param_cb(msg_max, &msg_max_ops, &kchan_msg_max, 0644);
-MODULE_PARM_DESC(msg_max, "Largest msg_max a channel may be made with, in bytes (default 65536, at most 16777216)");
-
-unsigned int kchan_max_capacity = 1 << 20;
-module_param_cb(max_capacity, &capacity_ops, &kchan_max_capacity, 0644);
-MODULE_PARM_DESC(max_capacity, "Largest capacity of a channel, in messages (default 1048576, at most 16777216)");
-
-unsigned int kchan_max_user_chans = 16384;
-module_param_named(max_user_chans, kchan_max_user_chans, uint, 0644);
-MODULE_PARM_DESC(max_user_chans, "Channels a user may have made that still exist; CAP_SYS_RESOURCE is exempt (default 16384)");
-
-unsigned int kchan_max_user_groups = 65536;
-module_param_named(max_user_groups, kchan_max_user_groups, uint, 0644);
-MODULE_PARM_DESC(max_user_groups, "Groups and watches a user may have made, groups while they are live, owned or have members; CAP_SYS_RESOURCE is exempt (default 65536)");
-
-unsigned int kchan_max_group_depth = 4096;
-module_param_named(max_group_depth, kchan_max_group_depth, uint, 0644);
-MODULE_PARM_DESC(max_group_depth, "Groups below one another (default 4096)");
-
-unsigned long kchan_max_user_bytes = 256UL << 20;
-module_param_named(max_user_bytes, kchan_max_user_bytes, ulong, 0644);
-MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, messages of more than 128 bytes that wait or that a receiver has in hand, armed selects and waiting commands of io_uring, groups with their values, and watches; CAP_SYS_RESOURCE is exempt (default 268435456)");
 
 /*
  * Copy in the structure an ioctl points to: an older caller's, of at least
