@@ -13,7 +13,11 @@
 #include <linux/module.h>
 #include <linux/seq_file.h>
 
+#include "async.h"
 #include "select.h"
+
+/* The cases of armed selects may be many: neither deadlines nor ends wait for them. */
+static struct workqueue_struct *unpark_wq;
 
 enum { UNFETCHED, FETCHING, FETCHED };
 
@@ -68,7 +72,7 @@ static void armed_done(struct kchan_waiter *w)
 	kchan_pause(armed_done);
 	wake_up_interruptible_poll(&a->poll, EPOLLIN | EPOLLRDNORM);
 	if (a->s.n > 1)
-		queue_work(kchan_unpark_wq, &a->unpark);	/* takes the reference over */
+		queue_work(unpark_wq, &a->unpark);	/* takes the reference over */
 	else
 		kchan_armed_put(a);
 }
@@ -262,7 +266,7 @@ static void park(struct kchan_armed *a)
 		if (sel_enqueue(s) != SEL_QUEUED)
 			sel_dequeue(s);
 	} else {
-		smp_store_release(&s->w.state, KCHAN_DONE);
+		waiter_to_done(&s->w);
 	}
 }
 
@@ -295,4 +299,15 @@ long kchan_arm(unsigned int cmd, unsigned long arg, bool compat)
 put:
 	kchan_armed_put(a);
 	return fd;
+}
+
+int kchan_arm_init(void)
+{
+	unpark_wq = alloc_workqueue("kchan_unpark", WQ_UNBOUND, 8);
+	return unpark_wq ? 0 : -ENOMEM;
+}
+
+void kchan_arm_exit(void)
+{
+	destroy_workqueue(unpark_wq);
 }

@@ -11,12 +11,16 @@
  *
  * Lock order: async_tree.lock -> lock of a wait queue. The work takes neither.
  */
+#include "async.h"
+
 #include <linux/hash.h>
 #include <linux/mutex.h>
+#include <linux/poll.h>
 #include <linux/rbtree.h>
+#include <linux/slab.h>
 #include <linux/workqueue.h>
 
-#include "kchan.h"
+#include "group.h"
 
 #define TREES	6	/* a power of two of them */
 #define MOST	32	/* signals for what was told while there was no time to send any */
@@ -75,7 +79,7 @@ static int woken(wait_queue_entry_t *wait, unsigned int mode, int sync, void *ke
 	struct async *a = container_of(wait, struct async, wait);
 
 	atomic_inc(key_to_poll(key) & EPOLLIN ? &a->in : &a->out);
-	queue_work(kchan_end_wq, &a->work);
+	queue_work(kgroup_wq, &a->work);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <linux/mm.h>
 
 #include "group.h"
+#include "kchan.h"
 #include "ring.h"
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
@@ -142,12 +143,12 @@ void kchan_meet(struct kchan *c, struct kchan_wake *wk)
 	lockdep_assert_held(&c->lock);
 	while (c->recvq.n) {
 		if (wk->n > KCHAN_WAKES - 2)
-			kchan_relock(c, wk);
+			kchan_relock(&c->lock, wk);
 		if (meet_one(c, wk))
 			continue;
 		if (wk->steps)
 			return;
-		kchan_relock(c, wk);
+		kchan_relock(&c->lock, wk);
 	}
 }
 
@@ -176,7 +177,7 @@ static int find_room(struct kchan *c, const struct kchan_payload *p, struct kcha
 			*passed = true;
 		}
 		if (!wk->steps) {
-			next = kchan_stop_at(c, next, wk);
+			next = kchan_stop_at(&c->lock, next, wk);
 			if (c->shut || c->len || only)
 				return KCHAN_AGAIN;
 			continue;
@@ -204,7 +205,7 @@ static void tell_passed(struct kchan *c, const struct kchan_node *end, u32 len, 
 			kchan_complete_parked(n, misfit_node(len, nfds, n), wk);
 		}
 		if (wk->n == KCHAN_WAKES || !wk->steps)
-			next = kchan_stop_at(c, next, wk);
+			next = kchan_stop_at(&c->lock, next, wk);
 		else
 			wk->steps--;
 	}
@@ -227,7 +228,7 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 		kchan_meet(c, wk);	/* then only receives of its own select wait beside it */
 		s = kchan_first_at_rest(&c->sendq, self, &wk->steps);
 		if (wk->n || c->shut || c->len || !wk->steps) {
-			kchan_relock(c, wk);
+			kchan_relock(&c->lock, wk);
 			return KCHAN_AGAIN;
 		}
 	}
@@ -342,7 +343,7 @@ static int take_buffered(struct kchan *c, const struct kchan_node *want,
 	if (!bad && c->sendq.n && !c->shut && c->len <= c->capacity) {
 		s = kchan_first(&c->sendq, self, &wk->steps);
 		if (!s && !wk->steps) {
-			kchan_relock(c, wk);
+			kchan_relock(&c->lock, wk);
 			return KCHAN_AGAIN;
 		}
 	}
@@ -384,7 +385,7 @@ static int take_parked(struct kchan *c, const struct kchan_node *want,
 	if (!s && wk->steps)
 		return KCHAN_WAIT;
 	if (!s) {
-		kchan_relock(c, wk);
+		kchan_relock(&c->lock, wk);
 		return KCHAN_AGAIN;
 	}
 	bad = misfit_node(s->out->len, kchan_nfds(s->out->pkt), want);
@@ -420,6 +421,20 @@ int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_
 			r = KCHAN_WAIT;
 	} while (unlikely(r == KCHAN_AGAIN));
 	return r;
+}
+
+/* After kchan.lock: wake whom @wk names, and pollers of what may be ready. */
+void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
+{
+	kchan_wake_all(wk);
+	kchan_pkt_free(wk->drop);
+	wk->drop = NULL;
+	if (unlikely(wk->drained))
+		kchan_tell_all(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
+	else if (in && wq_has_sleeper(&c->rx_poll))
+		wake_up_interruptible_poll(&c->rx_poll, EPOLLIN | EPOLLRDNORM);
+	if (out && wq_has_sleeper(&c->tx_poll))
+		wake_up_interruptible_poll(&c->tx_poll, EPOLLOUT | EPOLLWRNORM);
 }
 
 /*
@@ -512,7 +527,7 @@ int kchan_shut(struct kchan *c, int side, int err)
 		more |= kchan_fail_some(&c->recvq, c->eof, &wk);
 		if (!more)
 			break;
-		kchan_relock(c, &wk);
+		kchan_relock(&c->lock, &wk);
 	}
 	spin_unlock(&c->lock);
 	kchan_wake_all(&wk);
@@ -708,7 +723,7 @@ static u64 count_cases(struct kchan *c, struct kchan_queue *q, struct kchan_wake
 		else if (n->waiter != &kchan_mark)
 			kchan_unlink(n);
 		if (!wk->steps)
-			next = kchan_stop_at(c, next, wk);
+			next = kchan_stop_at(&c->lock, next, wk);
 		else
 			wk->steps--;
 	}

@@ -5,9 +5,11 @@
  * on a processor share one timer there, which only queues work, and the work tells
  * whom they concern one at a time.
  */
+#include "deadline.h"
+
 #include <linux/percpu.h>
 
-#include "deadline.h"
+#include "compat.h"
 
 struct kchan_dues {
 	spinlock_t lock;

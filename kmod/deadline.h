@@ -7,8 +7,6 @@
 #include <linux/rbtree.h>
 #include <linux/workqueue.h>
 
-#include "kchan.h"
-
 struct kchan_dues;
 
 struct kchan_due {

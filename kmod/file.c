@@ -8,7 +8,9 @@
 #include <linux/seq_file.h>
 #include <asm/ioctls.h>
 
+#include "async.h"
 #include "group.h"
+#include "kchan.h"
 
 static const struct file_operations handle_fops;
 

@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Groups: trees, ends, members. group.h has the story. */
-#include <linux/sched/signal.h>
-
 #include "group.h"
+
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "pause.h"
+#include "quota.h"
+#include "wait.h"
+
+/* Ends take trees' mutexes: neither deadlines nor each other's work should wait for them. */
+struct workqueue_struct *kgroup_wq;
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
 static struct kmem_cache *kgroup_cache;
@@ -68,7 +77,7 @@ static void deadline_passed(struct kchan_due *due)
 {
 	struct kgroup *g = container_of(due, struct kgroup, due);
 
-	queue_work(kchan_end_wq, &g->expire);
+	queue_work(kgroup_wq, &g->expire);
 }
 
 static void expire(struct kgroup *g);
@@ -218,8 +227,8 @@ int kgroup_error(struct kgroup *g)
 	return end ? error_of(end) : 0;
 }
 
-/* Complete the call behind @n, if nothing else has. kgroup.lock is held. */
-static bool complete_one(struct kgroup_node *n, int state, int res, struct kchan_wake *wk)
+/* Complete the call behind @n, or abort it, if nothing else has. kgroup.lock is held. */
+static bool complete_one(struct kgroup_node *n, bool done, int res, struct kchan_wake *wk)
 {
 	struct kchan_waiter *w = n->waiter;
 	bool chosen;
@@ -230,14 +239,17 @@ static bool complete_one(struct kgroup_node *n, int state, int res, struct kchan
 	if (chosen) {
 		w->res = res;
 		kchan_wake_add(wk, w);	/* there is room: all callers see to it */
-		smp_store_release(&w->state, state);	/* pairs with kchan_sleep() */
+		if (done)
+			waiter_to_done(w);
+		else
+			waiter_to_aborted(w);
 	}
 	spin_unlock(&w->lock);
 	return chosen;
 }
 
 /* Complete all of @q, no more than one hold of the lock should look at, at a time. */
-static void complete_queue(struct kgroup *g, struct list_head *q, int state, int res)
+static void complete_queue(struct kgroup *g, struct list_head *q, bool done, int res)
 {
 	struct kchan_wake wk kchan_uninitialized;
 	bool more;
@@ -248,7 +260,7 @@ static void complete_queue(struct kgroup *g, struct list_head *q, int state, int
 		spin_lock(&g->lock);
 		for (i = 0; i < KCHAN_WAKES && !list_empty(q); i++)
 			complete_one(list_first_entry(q, struct kgroup_node, list),
-				     state, res, &wk);
+				     done, res, &wk);
 		more = !list_empty(q);
 		spin_unlock(&g->lock);
 		kchan_wake_all(&wk);
@@ -270,8 +282,8 @@ static void mark(struct kgroup *g, const struct kgroup_cause *end, bool late_cou
 	smp_store_release(&g->end, end);	/* pairs with end_of() */
 	spin_unlock(&g->lock);
 	kchan_pause(group_marked);
-	complete_queue(g, &g->under, KCHAN_ABORTED, error_of(end));
-	complete_queue(g, &g->joiners, KCHAN_ABORTED, join_error(end));
+	complete_queue(g, &g->under, false, error_of(end));
+	complete_queue(g, &g->joiners, false, join_error(end));
 	kchan_tell_all(&g->poll, EPOLLIN | EPOLLRDNORM);
 }
 
@@ -404,7 +416,7 @@ static bool release_place(struct kgroup *g, struct kchan_wake *wk)
 		if (i == KCHAN_WAKES)
 			return false;
 		if (complete_one(list_first_entry(&g->joiners, struct kgroup_node, list),
-				 KCHAN_DONE, 0, wk))
+				 true, 0, wk))
 			return true;
 	}
 	g->members--;
@@ -451,7 +463,7 @@ static void count_out(struct kgroup *g, int err)
 	spin_unlock(&g->lock);
 	kchan_pause(member_out);
 	kchan_wake_all(&wk);
-	complete_queue(g, &released, KCHAN_DONE, 0);
+	complete_queue(g, &released, true, 0);
 	if (none)
 		kchan_tell_all(&g->poll, EPOLLOUT | EPOLLWRNORM);
 	if (idle)
@@ -500,17 +512,6 @@ void kgroup_owner_gone(struct kgroup *g)
 
 /* ---- waiting ---- */
 
-static void waiter_init(struct kchan_waiter *w)
-{
-	spin_lock_init(&w->lock);
-	w->state = KCHAN_PENDING;
-	w->single = false;
-	w->queued = true;
-	w->poked = false;
-	w->task = current;
-	w->in = NULL;
-}
-
 /* The call of @w runs under @g from here on; or @g has ended: its error. */
 int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *w)
 {
@@ -557,7 +558,8 @@ static int wait_in(struct kgroup *g, struct list_head *q, int (*ready)(struct kg
 	if (r)
 		return r;
 
-	waiter_init(&w);
+	spin_lock_init(&w.lock);
+	waiter_to_pending(&w, false);
 	n.waiter = &w;
 	if (under) {
 		r = kgroup_attach(under, &un, &w);
@@ -571,7 +573,7 @@ static int wait_in(struct kgroup *g, struct list_head *q, int (*ready)(struct kg
 		list_add_tail(&n.list, q);
 	spin_unlock(&g->lock);
 	if (r == KCHAN_WAIT) {
-		r = kchan_settle(&w, kchan_sleep(&w, deadline, under));
+		r = kchan_settle(&w, kgroup_sleep(under, &w, deadline));
 		spin_lock(&g->lock);
 		list_del_init(&n.list);
 		spin_unlock(&g->lock);
@@ -638,6 +640,20 @@ int kgroup_wait(struct kgroup *g, int *first_err, struct kgroup *under, s64 dead
 
 /* ---- what is seen ---- */
 
+__poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt)
+{
+	__poll_t mask = 0;
+
+	poll_wait(file, &g->poll, pt);
+	spin_lock(&g->lock);
+	if (g->end || kgroup_expired(g))
+		mask |= EPOLLIN | EPOLLRDNORM;
+	if (!g->members)
+		mask |= EPOLLOUT | EPOLLWRNORM;
+	spin_unlock(&g->lock);
+	return mask;
+}
+
 void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
 {
 	const struct kgroup_cause *end;
@@ -667,10 +683,18 @@ void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
 int kgroup_init(void)
 {
 	kgroup_cache = KMEM_CACHE(kgroup, SLAB_ACCOUNT);
-	return kgroup_cache ? 0 : -ENOMEM;
+	if (!kgroup_cache)
+		return -ENOMEM;
+	kgroup_wq = alloc_workqueue("kchan_end", WQ_UNBOUND, 0);
+	if (!kgroup_wq) {
+		kmem_cache_destroy(kgroup_cache);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 void kgroup_exit(void)
 {
+	destroy_workqueue(kgroup_wq);
 	kmem_cache_destroy(kgroup_cache);
 }

@@ -64,12 +64,15 @@
 
 #include <linux/mutex.h>
 #include <linux/pid.h>
+#include <linux/refcount.h>
 #include <linux/workqueue.h>
 
-#include "kchan.h"
 #include "deadline.h"
+#include "quota.h"
+#include "wait.h"
 
 #define KGROUP_VALUES	256	/* of one group */
+#define KCHAN_GROUP_FLAGS	(KCHAN_FAIL_FAST | KCHAN_FIRST_EXIT | KCHAN_DETACHED)
 
 /* Why and by whom; written before group->end points here. */
 struct kgroup_cause {
@@ -132,6 +135,9 @@ struct kgroup {
 };
 
 /* group.c */
+extern struct workqueue_struct *kgroup_wq;
+struct kgroup *kgroup_get(struct kgroup *g);
+void kgroup_put(struct kgroup *g);
 struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 limit,
 			    bool member);
 int kgroup_birth(struct kgroup *g);
@@ -140,9 +146,28 @@ int kgroup_leave(struct kgroup *g, int err, const char *why, bool unjoin);
 void kgroup_owner_gone(struct kgroup *g);
 int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s64 deadline);
 int kgroup_wait(struct kgroup *g, int *first_err, struct kgroup *under, s64 deadline);
+int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *w);
+void kgroup_detach(struct kgroup *g, struct kgroup_node *n);
+bool kgroup_expired(struct kgroup *g);
+int kgroup_error(struct kgroup *g);
+__poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt);
 void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info);
 int kgroup_init(void);
 void kgroup_exit(void);
+
+/* @r, unless there is a group and it has ended: that comes before all else. */
+static inline long kgroup_error_or(struct kgroup *under, long r)
+{
+	return (under ? kgroup_error(under) : 0) ?: r;
+}
+
+/* As kchan_sleep(); the deadline of @under counts as well: its own timer may be late. */
+static inline int kgroup_sleep(struct kgroup *under, struct kchan_waiter *w, s64 deadline)
+{
+	int err = kchan_sleep(w, deadline, under ? under->deadline : KTIME_MAX);
+
+	return err == -ETIMEDOUT ? kgroup_error_or(under, err) : err;
+}
 
 /* value.c */
 int kgroup_set(struct kgroup *g, const struct kchan_value *v);

@@ -6,7 +6,9 @@
 #include <linux/module.h>
 #include <linux/seq_file.h>
 
+#include "async.h"
 #include "group.h"
+#include "kchan.h"
 
 /*
  * A watch keeps the group, also one that has ended and no longer counts, so it costs
@@ -350,20 +352,6 @@ static long kgroup_compat_ioctl(struct file *file, unsigned int cmd, unsigned lo
 	return group_ioctl(file, cmd, (unsigned long)compat_ptr(arg), true);
 }
 #endif
-
-__poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt)
-{
-	__poll_t mask = 0;
-
-	poll_wait(file, &g->poll, pt);
-	spin_lock(&g->lock);
-	if (g->end || kgroup_expired(g))
-		mask |= EPOLLIN | EPOLLRDNORM;
-	if (!g->members)
-		mask |= EPOLLOUT | EPOLLWRNORM;
-	spin_unlock(&g->lock);
-	return mask;
-}
 
 static __poll_t group_poll(struct file *file, poll_table *pt)
 {

@@ -94,10 +94,9 @@
 #include "compat.h"
 #include "pause.h"
 #include "quota.h"
+#include "wait.h"
 
 #define KCHAN_INLINE	128	/* messages up to this live in slots and nodes */
-#define KCHAN_WAKES	16	/* waiters completed per hold of a lock */
-#define KCHAN_STEPS	256	/* stale nodes, and receives without room, passed in one */
 
 /* In a receive's room: read(2), which can't take an empty message. */
 #define KCHAN_NO_EMPTY	(1UL << (BITS_PER_LONG - 1))
@@ -121,12 +120,6 @@
 #define KCHAN_VALUE_V1		24
 #define KCHAN_OUT_V1		16
 #define KCHAN_FEATURES_V1	48
-
-/* What try_send and try_recv answer beside a result; no errno is this low. */
-#define KCHAN_WAIT	(-0x10000)	/* would wait */
-#define KCHAN_GONE	(-0x10001)	/* self was chosen through another case */
-#define KCHAN_BUSY	(-0x10002)	/* select: would wait, though not at one instant */
-#define KCHAN_AGAIN	(-0x10003)	/* the lock was dropped: look again */
 
 /* msg_fds.c: the descriptors of a message. */
 struct kchan_files {
@@ -176,48 +169,6 @@ struct kchan_slot {
 	};
 };
 
-enum { KCHAN_PENDING, KCHAN_DONE, KCHAN_ABORTED };
-
-struct kchan_waiter {
-	spinlock_t lock;		/* all but singles: state, fired, res */
-	int state;
-	bool single;			/* see above */
-	bool queued;			/* owner only: some node may be linked */
-	bool poked;			/* a file polled may be ready */
-	bool trial;			/* about to give up: what it sends does not come to rest */
-	u32 fired;			/* written by who makes it DONE */
-	int res;
-	struct task_struct *task;	/* NULL: nobody sleeps; the rest is in use */
-	struct kchan_holder holder;	/* a receive: of the message it gets */
-	struct kchan_payload *in;	/* for what a receive gets */
-	struct kchan_waiter *next;	/* of struct kchan_wake */
-	void (*kick)(struct kchan_waiter *w);	/* under the lock that decides it, or NULL */
-	void (*done)(struct kchan_waiter *w);	/* puts the reference */
-	refcount_t ref;
-};
-
-/*
- * FIFO; some nodes in it may be stale, their waiters chosen elsewhere. Between them
- * may stand marks: where a walk goes on that has dropped the lock. @n counts no marks.
- */
-struct kchan_queue {
-	struct list_head nodes;
-	u32 n;
-};
-
-extern struct kchan_waiter kchan_mark;	/* that of all marks; it is never PENDING */
-
-struct kchan_node {
-	struct list_head list;		/* kchan.lock */
-	struct kchan_queue *queue;
-	struct kchan_waiter *waiter;
-	u32 idx;			/* which case */
-	u32 cases;			/* kchan.lock: that it stands for; a single waiter's: 1 */
-	u32 fd_room;			/* receive: descriptors it has room for */
-	size_t room;			/* receive: its buffer's size */
-	struct kchan_payload *out;	/* send: the message */
-};
-
 enum { KCHAN_SIDE_RX, KCHAN_SIDE_TX };
 
 /* 256 bytes: what a transfer touches comes first, a line each for ring, queues, counts. */
@@ -247,16 +198,6 @@ struct kchan {
 	struct kchan_pkt *spare;	/* xchg: the next long message's, or NULL */
 };
 
-/*
- * For counts that change under kchan.lock and are looked at without it, by READ_ONCE():
- * as a hint whether a call is ready, or to see that something has changed. An addition
- * to memory is one instruction, which can't be torn; WRITE_ONCE() would make three of it.
- */
-#define kchan_add(count, by)	do {				\
-	ASSERT_EXCLUSIVE_WRITER(count);				\
-	data_race((count) += (by));	/* one instruction */	\
-} while (0)
-
 static inline bool kchan_has_packets(const struct kchan *c)
 {
 	return c->msg_max > KCHAN_INLINE || c->flags & KCHAN_FDS;
@@ -267,29 +208,6 @@ static inline int kchan_holder_get(struct kchan_holder *h, struct kchan *c)
 {
 	h->user = NULL;
 	return unlikely(kchan_has_packets(c)) ? kchan_holder_fill(h, c->user) : 0;
-}
-
-/* What is to be done once kchan.lock is dropped. */
-struct kchan_wake {
-	unsigned int n;			/* of task and async together */
-	unsigned int tasks;
-	unsigned int steps;		/* left in this hold of the lock */
-	bool drained;			/* a shut channel's last message went */
-	bool refilled;			/* a message came from a parked send */
-	struct kchan_pkt *drop;
-	struct kchan_waiter *async;
-	struct task_struct *task[KCHAN_WAKES];
-};
-
-static inline void kchan_wake_init(struct kchan_wake *wk)
-{
-	wk->n = 0;
-	wk->tasks = 0;
-	wk->steps = KCHAN_STEPS;
-	wk->drained = false;
-	wk->refilled = false;
-	wk->drop = NULL;
-	wk->async = NULL;
 }
 
 /*
@@ -305,13 +223,10 @@ struct kchan_mem {
 
 #define KCHAN_DROPS		(KCHAN_DROP_NEW | KCHAN_DROP_OLD)
 #define KCHAN_MAKE_FLAGS	(KCHAN_DROPS | KCHAN_FDS)
-#define KCHAN_GROUP_FLAGS	(KCHAN_FAIL_FAST | KCHAN_FIRST_EXIT | KCHAN_DETACHED)
 
 struct kgroup;
-struct kgroup_node;
 
 /* main.c */
-extern struct workqueue_struct *kchan_end_wq, *kchan_unpark_wq;
 int kchan_answer(const void *v, size_t known, size_t oldest, unsigned int cmd,
 		 unsigned long arg);
 int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned long arg);
@@ -364,49 +279,10 @@ static inline u32 kchan_spare_max(u32 msg_max)
 	return msg_max <= KCHAN_INLINE ? 0 : min_t(u32, msg_max, SZ_4K);
 }
 
-static inline void kchan_link(struct kchan_queue *q, struct kchan_node *n)
-{
-	n->queue = q;
-	list_add_tail(&n->list, &q->nodes);
-	kchan_add(q->n, 1);
-}
-
-static inline void kchan_unlink(struct kchan_node *n)
-{
-	if (list_empty(&n->list))
-		return;
-	list_del_init(&n->list);
-	kchan_add(n->queue->n, -1);
-}
-
-/* wait.c */
-struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self,
-			       unsigned int *steps);
-struct kchan_node *kchan_first_at_rest(struct kchan_queue *q, struct kchan_waiter *self,
-				       unsigned int *steps);
-struct kchan_node *kchan_stop_at(struct kchan *c, struct kchan_node *n, struct kchan_wake *wk);
-void kchan_relock(struct kchan *c, struct kchan_wake *wk);
-int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer);
-bool kchan_commit_self(struct kchan_waiter *self);
-void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
-		    struct kchan_wake *wk);
-bool kchan_lock_parked(struct kchan_node *a, struct kchan_node *b);
-void kchan_complete_parked(struct kchan_node *n, int res, struct kchan_wake *wk);
-bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk);
-void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out);
-void kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w);
-void kchan_wake_all(struct kchan_wake *wk);
-bool kchan_abort(struct kchan_waiter *w, int res, bool kick);
-int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under);
-int kchan_settle(struct kchan_waiter *w, int err);
-int kchan_late(s64 deadline);
-
-/* What kchan_lock_pair() answers. */
-enum { PAIR_OK, PAIR_STALE, PAIR_GONE };
-
 /* chan.c */
 struct kchan *kchan_alloc(u64 msg_max, u32 capacity, u32 flags);
 void kchan_put(struct kchan *c);
+void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out);
 int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 		   struct kchan_waiter *self, struct kchan_wake *wk);
 void kchan_meet(struct kchan *c, struct kchan_wake *wk);
@@ -439,33 +315,12 @@ bool kchan_is_ours(struct file *file);
 __poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,
 		    poll_table *pt);
 
-/* async.c */
-int kchan_fasync(int fd, struct file *file, int on, wait_queue_head_t *wq);
-void kchan_fasync_gone(struct file *file, wait_queue_head_t *wq);
-void kchan_fasync_init(void);
-
-/* group.c: what the calls on channels need of groups */
-struct kgroup *kgroup_get(struct kgroup *g);
-void kgroup_put(struct kgroup *g);
-int kgroup_error(struct kgroup *g);
-
-/* @r, unless there is a group and it has ended: that comes before all else. */
-static inline long kgroup_error_or(struct kgroup *under, long r)
-{
-	return (under ? kgroup_error(under) : 0) ?: r;
-}
-
-int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *w);
-void kgroup_detach(struct kgroup *g, struct kgroup_node *n);
-bool kgroup_expired(struct kgroup *g);
-
 /* group_file.c */
 extern const struct file_operations kgroup_fops, kgroup_watch_fops;
 struct kgroup *kgroup_under(int fd);
 bool kgroup_is(struct file *file);
 struct kgroup *kgroup_of(struct file *file);
 int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg);
-__poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt);
 
 /* select.c */
 long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat);
@@ -477,6 +332,8 @@ int kchan_select_ready(const struct kchan_select *a, struct kgroup *under);
 extern const struct file_operations kchan_armed_fops;
 struct kchan_armed;
 long kchan_arm(unsigned int cmd, unsigned long arg, bool compat);
+int kchan_arm_init(void);
+void kchan_arm_exit(void);
 struct kchan_armed *kchan_armed_get(struct kchan_armed *a);
 void kchan_armed_put(struct kchan_armed *a);
 __poll_t kchan_armed_poll(struct kchan_armed *a, struct file *file, poll_table *pt);
@@ -488,21 +345,6 @@ u64 kchan_uring_features(void);
 
 /* batch.c */
 long kchan_batch(struct kchan *c, int side, unsigned int cmd, unsigned long arg, bool compat);
-
-/*
- * For what is true for ever, as an end: all pollers are told, those of
- * EPOLLEXCLUSIVE too, for nobody passes it on.
- */
-static inline void kchan_tell_all(wait_queue_head_t *wq, __poll_t events)
-{
-	__wake_up(wq, TASK_INTERRUPTIBLE, 0, poll_to_key(events));
-}
-
-/* Is the caller being killed? Others change what is looked at, under locks of theirs. */
-static inline bool kchan_killed(void)
-{
-	return data_race(fatal_signal_pending(current));	/* one bit */
-}
 
 /* Opened by O_PATH, which stays; fadvise(2) may change another bit meanwhile. */
 static inline bool kchan_is_path(const struct file *file)

@@ -4,7 +4,9 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
+#include "async.h"
 #include "group.h"
+#include "kchan.h"
 #include "copy.h"
 
 /*
@@ -165,43 +167,32 @@ static struct miscdevice dev = {
 	.fops = &dev_fops,
 };
 
-/*
- * What should not wait for one another, nor for deadlines: ends of groups, which take
- * trees' mutexes, and the cases of armed selects, which may be many.
- */
-struct workqueue_struct *kchan_end_wq, *kchan_unpark_wq;
-
-static void destroy_queues(void)
-{
-	if (kchan_end_wq)
-		destroy_workqueue(kchan_end_wq);
-	if (kchan_unpark_wq)
-		destroy_workqueue(kchan_unpark_wq);
-}
-
 static int __init kchan_init(void)
 {
-	int err = -ENOMEM;
+	int err;
 
 	kchan_fasync_init();
-	kchan_end_wq = alloc_workqueue("kchan_end", WQ_UNBOUND, 0);
-	kchan_unpark_wq = alloc_workqueue("kchan_unpark", WQ_UNBOUND, 8);
-	if (kchan_end_wq && kchan_unpark_wq)
-		err = kchan_due_init();
-	if (err)
-		goto destroy;
 	err = kgroup_init();
-	if (!err) {
-		err = misc_register(&dev);
-		if (!err) {
-			kchan_pause_init();
-			return 0;
-		}
-		kgroup_exit();
-	}
+	if (err)
+		return err;
+	err = kchan_arm_init();
+	if (err)
+		goto exit_group;
+	err = kchan_due_init();
+	if (err)
+		goto exit_arm;
+	err = misc_register(&dev);
+	if (err)
+		goto exit_due;
+	kchan_pause_init();
+	return 0;
+
+exit_due:
 	kchan_due_exit();
-destroy:
-	destroy_queues();
+exit_arm:
+	kchan_arm_exit();
+exit_group:
+	kgroup_exit();
 	return err;
 }
 module_init(kchan_init);
@@ -212,7 +203,7 @@ static void __exit kchan_exit(void)
 	misc_deregister(&dev);
 	kchan_pause_exit();
 	kchan_due_exit();
-	destroy_queues();
+	kchan_arm_exit();
 	kgroup_exit();
 }
 module_exit(kchan_exit);

@@ -15,6 +15,7 @@
 #include <net/sock.h>
 
 #include "group.h"
+#include "kchan.h"
 
 static bool is_eventfd(struct file *file)
 {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Pause points; see pause.h. In builds for tests alone. */
+#include "pause.h"
+
 #include <linux/debugfs.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
-
-#include "kchan.h"
+#include <linux/uaccess.h>
 
 #define PATIENCE	(10 * HZ)
 #define STOPS		8
@@ -75,7 +77,7 @@ void kchan_pause_at(enum kchan_pause at)
 		gave_up = time_after(jiffies, end);
 		if (points[at].spins)
 			cpu_relax();
-		else if (schedule_timeout_killable(1) && kchan_killed())
+		else if (schedule_timeout_killable(1) && data_race(fatal_signal_pending(current)))
 			break;
 	}
 	leave(s, gave_up);

@@ -281,7 +281,7 @@ static int sleep_any(struct sel *s, struct kgroup *under, s64 deadline)
 	int err;
 
 	for (;;) {
-		err = kchan_sleep(&s->w, deadline, under);
+		err = kgroup_sleep(under, &s->w, deadline);
 		kchan_pause(select_woken);
 		/* a file that was ready in time may not have been asked yet */
 		if (err == -ETIMEDOUT && s->polls && sample_all(s) == SEL_FOUND)

@@ -10,6 +10,7 @@
 #define KCHAN_SELECT_H
 
 #include "group.h"
+#include "kchan.h"
 
 /* What a CHAN_POLL case polls. */
 struct sel_target {

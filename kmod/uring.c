@@ -326,7 +326,7 @@ static long start(struct issue *is)
 	} else if (r) {
 		r = kgroup_error_or(op->under, late);
 	} else {
-		op->s.w.state = KCHAN_DONE;
+		waiter_to_done(&op->s.w);
 	}
 	if (!r && op->s.w.res < 0)
 		r = kgroup_error_or(op->under, 0);

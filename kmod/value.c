@@ -3,9 +3,13 @@
  * Values of groups: set once, never changed, kept as long as the group's object.
  * So a reader needs no lock: what it reaches through group->values stays.
  */
-#include <linux/mm.h>
-
 #include "group.h"
+
+#include <linux/mm.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "quota.h"
 
 /* In those set before @end was, @v the last of them. */
 static struct kgroup_value *find(struct kgroup_value *v, const struct kgroup_value *end,

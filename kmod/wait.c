@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Waiters: choosing one, completing it, sleeping. kchan.h has the story. */
-#include <linux/hrtimer.h>
+#include "wait.h"
 
-#include "group.h"
+#include <linux/hrtimer.h>
+#include <linux/sched/task.h>
+
+#include "compat.h"
+#include "pause.h"
 
 /* Never PENDING, and not single, so no way through a queue takes a mark for a waiter. */
 struct kchan_waiter kchan_mark = { .state = KCHAN_ABORTED };
@@ -45,14 +49,14 @@ struct kchan_node *kchan_first_at_rest(struct kchan_queue *q, struct kchan_waite
 	return first(q, self, true, steps);
 }
 
-/* Let others have the lock for a moment, and wake whom @wk names. Anything may have changed. */
-void kchan_relock(struct kchan *c, struct kchan_wake *wk)
+/* Let others have the channel's @lock for a moment, and wake whom @wk names. Anything may have changed. */
+void kchan_relock(spinlock_t *lock, struct kchan_wake *wk)
 {
-	spin_unlock(&c->lock);
+	spin_unlock(lock);
 	kchan_wake_all(wk);
 	kchan_pause(relock);
 	cond_resched();
-	spin_lock(&c->lock);
+	spin_lock(lock);
 	wk->steps = KCHAN_STEPS;
 }
 
@@ -60,12 +64,12 @@ void kchan_relock(struct kchan *c, struct kchan_wake *wk)
  * The same in the middle of a walk that leaves nodes behind it: what now stands
  * where @n stood, which may be the head of the queue.
  */
-struct kchan_node *kchan_stop_at(struct kchan *c, struct kchan_node *n, struct kchan_wake *wk)
+struct kchan_node *kchan_stop_at(spinlock_t *lock, struct kchan_node *n, struct kchan_wake *wk)
 {
 	struct kchan_node mark = { .waiter = &kchan_mark };
 
 	list_add_tail(&mark.list, &n->list);
-	kchan_relock(c, wk);
+	kchan_relock(lock, wk);
 	n = list_next_entry(&mark, list);
 	list_del(&mark.list);
 	return n;
@@ -111,7 +115,7 @@ int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer)
 	else if (peer && peer->state != KCHAN_PENDING)
 		ret = PAIR_STALE;
 	if (ret == PAIR_OK && a)
-		WRITE_ONCE(self->state, KCHAN_DONE);
+		waiter_to_done_by_owner(self);
 	if (ret == PAIR_OK)
 		return ret;
 	unlock_waiter(a);
@@ -139,7 +143,7 @@ static void make_done(struct kchan_node *n, int res, struct kchan_wake *wk)
 	w->fired = n->idx;
 	w->res = res;
 	kchan_wake_add(wk, w);
-	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
+	waiter_to_done(w);
 }
 
 /* After kchan_lock_pair(): the peer's case is done. Its results are written before. */
@@ -242,20 +246,6 @@ void kchan_wake_all(struct kchan_wake *wk)
 	wk->n = 0;
 }
 
-/* After kchan.lock: wake whom @wk names, and pollers of what may be ready. */
-void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
-{
-	kchan_wake_all(wk);
-	kchan_pkt_free(wk->drop);
-	wk->drop = NULL;
-	if (unlikely(wk->drained))
-		kchan_tell_all(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
-	else if (in && wq_has_sleeper(&c->rx_poll))
-		wake_up_interruptible_poll(&c->rx_poll, EPOLLIN | EPOLLRDNORM);
-	if (out && wq_has_sleeper(&c->tx_poll))
-		wake_up_interruptible_poll(&c->tx_poll, EPOLLOUT | EPOLLWRNORM);
-}
-
 /* 0 if a call may wait until @deadline, else why not. */
 int kchan_late(s64 deadline)
 {
@@ -266,17 +256,13 @@ int kchan_late(s64 deadline)
 	return ktime_get() >= kchan_deadline_to_host(deadline) ? -ETIMEDOUT : 0;
 }
 
-/*
- * Sleep until @w is not PENDING or is poked (0), a signal or the deadline. That of
- * the group it runs under counts as well: its own timer may be late.
- */
-int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
+/* Sleep until @w is not PENDING or is poked (0), a signal, the deadline or the kernel's @limit. */
+int kchan_sleep(struct kchan_waiter *w, s64 deadline, ktime_t limit)
 {
 	ktime_t until = deadline == KCHAN_FOREVER ? KTIME_MAX : kchan_deadline_to_host(deadline);
 	int ret = 0;
 
-	if (under)
-		until = min(until, under->deadline);
+	until = min(until, limit);
 	for (;;) {
 		set_current_state(KCHAN_SLEEP);
 		if (smp_load_acquire(&w->state) != KCHAN_PENDING)
@@ -297,8 +283,6 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline, struct kgroup *under)
 			ret = -ETIMEDOUT;
 	}
 	__set_current_state(TASK_RUNNING);
-	if (ret == -ETIMEDOUT && under)
-		ret = kgroup_error_or(under, ret);
 	return smp_load_acquire(&w->state) != KCHAN_PENDING ? 0 : ret;
 }
 
@@ -315,7 +299,7 @@ int kchan_settle(struct kchan_waiter *w, int err)
 	else if (w->state == KCHAN_ABORTED)
 		err = w->res;
 	else
-		WRITE_ONCE(w->state, KCHAN_ABORTED);
+		waiter_to_aborted(w);
 	spin_unlock(&w->lock);
 	return err;
 }
@@ -332,7 +316,7 @@ bool kchan_abort(struct kchan_waiter *w, int res, bool kick)
 	first = w->state == KCHAN_PENDING;
 	if (first) {
 		w->res = res;
-		WRITE_ONCE(w->state, KCHAN_ABORTED);
+		waiter_to_aborted(w);
 		if (kick)
 			w->kick(w);
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Send and receive: what nobody waits for, what somebody waits for, and waiting. */
 #include "group.h"
+#include "kchan.h"
 #include "ring.h"
 
 /* A parked call in a process that shares its descriptors holds its file. */
@@ -16,18 +17,6 @@ static int own_refs(void)
 	return kchan_shared_fds() && !(current->flags & PF_IO_WORKER);
 }
 
-static __always_inline void init_waiter(struct kchan_waiter *w, struct kchan_node *n, bool single)
-{
-	w->state = KCHAN_PENDING;
-	w->single = single;
-	w->queued = true;
-	w->poked = false;
-	w->trial = false;
-	w->task = current;
-	n->waiter = w;
-	n->idx = 0;
-}
-
 /*
  * Park one case; c->lock is held and is dropped. True: a peer did it, see
  * w->res; else *@err says why it ended and nothing has happened.
@@ -41,7 +30,9 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	int refs = own_refs();
 	bool done;
 
-	init_waiter(w, n, true);
+	waiter_to_pending(w, true);
+	n->waiter = w;
+	n->idx = 0;
 	kchan_pause(park);
 	kchan_link(rx ? &c->recvq : &c->sendq, n);
 	kchan_add(c->seq, 1);
@@ -52,14 +43,14 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
 	if (unlikely(wk && wk->n))
 		kchan_wake_all(wk);
 
-	*err = kchan_sleep(w, deadline, NULL);
+	*err = kchan_sleep(w, deadline, KTIME_MAX);
 	if (!*err && !refs)
 		return true;
 	kchan_pause(park_over);
 	spin_lock(&c->lock);
 	done = w->state == KCHAN_DONE;
 	if (!done) {
-		w->state = KCHAN_ABORTED;
+		waiter_to_aborted(w);
 		kchan_unlink(n);
 	}
 	call_refs(c, side, -refs);
@@ -83,7 +74,9 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 	int r;
 
 	spin_lock_init(&w->lock);
-	init_waiter(w, n, false);
+	waiter_to_pending(w, false);
+	n->waiter = w;
+	n->idx = 0;
 	n->cases = 1;
 	r = kgroup_attach(under, &un, w);
 	if (r)
@@ -107,7 +100,7 @@ static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w
 	spin_unlock(&c->lock);
 	kchan_flush(c, &wk, tx, !tx);
 
-	r = kchan_settle(w, kchan_sleep(w, deadline, under));
+	r = kchan_settle(w, kgroup_sleep(under, w, deadline));
 	spin_lock(&c->lock);
 	kchan_unlink(n);
 	call_refs(c, side, -refs);
@@ -201,7 +194,7 @@ static void hand_short(struct kchan *c, struct kchan_node *n, const u64 *words, 
 	kchan_add(c->recvq.n, -1);
 	w->res = len;
 	get_task_struct(task);
-	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
+	waiter_to_done(w);
 	kchan_pause(handed);
 	c->sent++;
 	unlock_and_poke(c, &c->rx_poll, 1, EPOLLIN | EPOLLRDNORM);

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Waiting calls: their states, the queues they stand in, whom to wake, sleeping. */
+#ifndef KCHAN_WAIT_H
+#define KCHAN_WAIT_H
+
+#include <linux/kcsan-checks.h>
+#include <linux/list.h>
+#include <linux/poll.h>
+#include <linux/refcount.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/kchan.h>
+
+#include "quota.h"
+
+#define KCHAN_WAKES	16	/* waiters completed per hold of a lock */
+#define KCHAN_STEPS	256	/* stale nodes, and receives without room, passed in one */
+
+/* What try_send and try_recv answer beside a result; no errno is this low. */
+#define KCHAN_WAIT	(-0x10000)	/* would wait */
+#define KCHAN_GONE	(-0x10001)	/* self was chosen through another case */
+#define KCHAN_BUSY	(-0x10002)	/* select: would wait, though not at one instant */
+#define KCHAN_AGAIN	(-0x10003)	/* the lock was dropped: look again */
+
+struct kchan_payload;
+struct kchan_pkt;
+
+enum { KCHAN_PENDING, KCHAN_DONE, KCHAN_ABORTED };
+
+struct kchan_waiter {
+	spinlock_t lock;		/* all but singles: state, fired, res */
+	int state;
+	bool single;			/* see above */
+	bool queued;			/* owner only: some node may be linked */
+	bool poked;			/* a file polled may be ready */
+	bool trial;			/* about to give up: what it sends does not come to rest */
+	u32 fired;			/* written by who makes it DONE */
+	int res;
+	struct task_struct *task;	/* NULL: nobody sleeps; the rest is in use */
+	struct kchan_holder holder;	/* a receive: of the message it gets */
+	struct kchan_payload *in;	/* for what a receive gets */
+	struct kchan_waiter *next;	/* of struct kchan_wake */
+	void (*kick)(struct kchan_waiter *w);	/* under the lock that decides it, or NULL */
+	void (*done)(struct kchan_waiter *w);	/* puts the reference */
+	refcount_t ref;
+};
+
+/*
+ * FIFO; some nodes in it may be stale, their waiters chosen elsewhere. Between them
+ * may stand marks: where a walk goes on that has dropped the lock. @n counts no marks.
+ */
+struct kchan_queue {
+	struct list_head nodes;
+	u32 n;
+};
+
+extern struct kchan_waiter kchan_mark;	/* that of all marks; it is never PENDING */
+
+struct kchan_node {
+	struct list_head list;		/* kchan.lock */
+	struct kchan_queue *queue;
+	struct kchan_waiter *waiter;
+	u32 idx;			/* which case */
+	u32 cases;			/* kchan.lock: that it stands for; a single waiter's: 1 */
+	u32 fd_room;			/* receive: descriptors it has room for */
+	size_t room;			/* receive: its buffer's size */
+	struct kchan_payload *out;	/* send: the message */
+};
+
+/*
+ * Every change of a waiter's state. Whoever sees with acquire that it is no longer PENDING
+ * sees the results too: they are written before. Which lock decides it is said in kchan.h.
+ */
+
+/* New -> PENDING, before its owner queues it. One that is not single needs its lock, too. */
+static inline void waiter_to_pending(struct kchan_waiter *w, bool single)
+{
+	w->state = KCHAN_PENDING;
+	w->single = single;
+	w->queued = true;
+	w->poked = false;
+	w->trial = false;
+	w->task = current;
+}
+
+/* PENDING -> DONE; a single one may be gone then. */
+static inline void waiter_to_done(struct kchan_waiter *w)
+{
+	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
+}
+
+/* PENDING -> DONE by its owner, who has found a case ready while it is still queueing. */
+static inline void waiter_to_done_by_owner(struct kchan_waiter *w)
+{
+	WRITE_ONCE(w->state, KCHAN_DONE);
+}
+
+/* PENDING -> ABORTED. */
+static inline void waiter_to_aborted(struct kchan_waiter *w)
+{
+	smp_store_release(&w->state, KCHAN_ABORTED);	/* pairs with kchan_sleep() */
+}
+
+/*
+ * For counts that change under kchan.lock and are looked at without it, by READ_ONCE():
+ * as a hint whether a call is ready, or to see that something has changed. An addition
+ * to memory is one instruction, which can't be torn; WRITE_ONCE() would make three of it.
+ */
+#define kchan_add(count, by)	do {				\
+	ASSERT_EXCLUSIVE_WRITER(count);				\
+	data_race((count) += (by));	/* one instruction */	\
+} while (0)
+
+static inline void kchan_link(struct kchan_queue *q, struct kchan_node *n)
+{
+	n->queue = q;
+	list_add_tail(&n->list, &q->nodes);
+	kchan_add(q->n, 1);
+}
+
+static inline void kchan_unlink(struct kchan_node *n)
+{
+	if (list_empty(&n->list))
+		return;
+	list_del_init(&n->list);
+	kchan_add(n->queue->n, -1);
+}
+
+/* What is to be done once kchan.lock is dropped. */
+struct kchan_wake {
+	unsigned int n;			/* of task and async together */
+	unsigned int tasks;
+	unsigned int steps;		/* left in this hold of the lock */
+	bool drained;			/* a shut channel's last message went */
+	bool refilled;			/* a message came from a parked send */
+	struct kchan_pkt *drop;
+	struct kchan_waiter *async;
+	struct task_struct *task[KCHAN_WAKES];
+};
+
+static inline void kchan_wake_init(struct kchan_wake *wk)
+{
+	wk->n = 0;
+	wk->tasks = 0;
+	wk->steps = KCHAN_STEPS;
+	wk->drained = false;
+	wk->refilled = false;
+	wk->drop = NULL;
+	wk->async = NULL;
+}
+
+/* What kchan_lock_pair() answers. */
+enum { PAIR_OK, PAIR_STALE, PAIR_GONE };
+
+struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self,
+			       unsigned int *steps);
+struct kchan_node *kchan_first_at_rest(struct kchan_queue *q, struct kchan_waiter *self,
+				       unsigned int *steps);
+void kchan_relock(spinlock_t *lock, struct kchan_wake *wk);
+struct kchan_node *kchan_stop_at(spinlock_t *lock, struct kchan_node *n, struct kchan_wake *wk);
+int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer);
+bool kchan_commit_self(struct kchan_waiter *self);
+void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
+		    struct kchan_wake *wk);
+bool kchan_lock_parked(struct kchan_node *a, struct kchan_node *b);
+void kchan_complete_parked(struct kchan_node *n, int res, struct kchan_wake *wk);
+bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk);
+void kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w);
+void kchan_wake_all(struct kchan_wake *wk);
+bool kchan_abort(struct kchan_waiter *w, int res, bool kick);
+int kchan_sleep(struct kchan_waiter *w, s64 deadline, ktime_t limit);
+int kchan_settle(struct kchan_waiter *w, int err);
+int kchan_late(s64 deadline);
+
+/*
+ * For what is true for ever, as an end: all pollers are told, those of
+ * EPOLLEXCLUSIVE too, for nobody passes it on.
+ */
+static inline void kchan_tell_all(wait_queue_head_t *wq, __poll_t events)
+{
+	__wake_up(wq, TASK_INTERRUPTIBLE, 0, poll_to_key(events));
+}
+
+/* Is the caller being killed? Others change what is looked at, under locks of theirs. */
+static inline bool kchan_killed(void)
+{
+	return data_race(fatal_signal_pending(current));	/* one bit */
+}
+
+#endif
