@@ -2,6 +2,7 @@
 /* Channels: the ring, meeting, shutting. kchan.h has the story. */
 #include <linux/mm.h>
 
+#include "fd.h"
 #include "group.h"
 #include "kchan.h"
 #include "ring.h"
@@ -494,6 +495,43 @@ int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *ds
 	return p->len;
 }
 
+/* ---- what pollers see ---- */
+
+/* The events of an end. No @steps left: there were too many stale nodes to tell. */
+static __poll_t events_of(struct kchan *c, int side, struct kchan_waiter *self,
+			  unsigned int *steps)
+{
+	if (side == KCHAN_SIDE_RX) {
+		if (c->len || (!c->shut && kchan_first(&c->sendq, self, steps)))
+			return EPOLLIN | EPOLLRDNORM;
+		return c->shut ? EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP : 0;
+	}
+	if (c->shut)
+		return EPOLLOUT | EPOLLWRNORM | EPOLLERR;
+	if (c->len < c->capacity || c->flags & KCHAN_DROPS || kchan_first(&c->recvq, self, steps))
+		return EPOLLOUT | EPOLLWRNORM;
+	return 0;
+}
+
+/* @self: the select that asks, and must not see itself parked; or NULL. */
+__poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,
+		    poll_table *pt)
+{
+	unsigned int steps;
+	__poll_t mask;
+
+	poll_wait(file, side == KCHAN_SIDE_RX ? &c->rx_poll : &c->tx_poll, pt);
+	kchan_pause(poll_queued);
+	do {
+		steps = KCHAN_STEPS;
+		spin_lock(&c->lock);
+		mask = events_of(c, side, self, &steps);
+		spin_unlock(&c->lock);
+	} while (unlikely(!mask && !steps));
+	kchan_pause(poll_looked);
+	return mask;
+}
+
 /* ---- the end ---- */
 
 /*
@@ -730,7 +768,6 @@ static u64 count_cases(struct kchan *c, struct kchan_queue *q, struct kchan_wake
 	return cases;
 }
 
-/* @own: the side whose file the asking call holds, or -1. */
 /* The bytes that a receive would get now; 0: none. */
 u32 kchan_next_len(struct kchan *c)
 {
@@ -754,6 +791,7 @@ u32 kchan_next_len(struct kchan *c)
 	return len;
 }
 
+/* @own: the side whose file the asking call holds, or -1. */
 void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info)
 {
 	struct kchan_wake wk kchan_uninitialized;

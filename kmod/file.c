@@ -9,81 +9,9 @@
 #include <asm/ioctls.h>
 
 #include "async.h"
+#include "fd.h"
 #include "group.h"
 #include "kchan.h"
-
-static const struct file_operations handle_fops;
-
-/* Which end, or -1. */
-int kchan_side_of(struct file *file)
-{
-	if (file->f_op == &kchan_rx_fops)
-		return KCHAN_SIDE_RX;
-	return file->f_op == &kchan_tx_fops ? KCHAN_SIDE_TX : -1;
-}
-
-bool kchan_is_ours(struct file *file)
-{
-	return kchan_side_of(file) >= 0 || kgroup_is(file) || file->f_op == &handle_fops ||
-	       file->f_op == &kchan_armed_fops;
-}
-
-/*
- * The file of @fd, or NULL, while the table of descriptors can't change. What a
- * call waits for is looked up here, and no reference to its file is taken: were
- * another thread to close it meanwhile, the last reference would be put by this
- * call, and the kernel ends a file only when the task returns to user mode. The
- * call would sleep under a group, or on an end, whose last owner has gone unseen.
- */
-struct file *kchan_lock_fd(int fd)
-	__acquires(&current->files->file_lock)
-{
-	struct file *file;
-
-	spin_lock(&current->files->file_lock);
-	file = files_lookup_fd_locked(current->files, fd);
-	return file && !kchan_is_path(file) ? file : NULL;
-}
-
-void kchan_unlock_fd(void)
-	__releases(&current->files->file_lock)
-{
-	spin_unlock(&current->files->file_lock);
-}
-
-/* The channel behind @fd, referenced, if it is that end of one. */
-struct kchan *kchan_from_fd(int fd, int side)
-{
-	struct file *file = kchan_lock_fd(fd);
-	struct kchan *c = ERR_PTR(-EBADF);
-
-	if (file && kchan_side_of(file) == side) {
-		c = file->private_data;
-		kref_get(&c->ref);
-	} else if (file && !kchan_is_ours(file)) {
-		c = ERR_PTR(-ENOTTY);
-	}
-	kchan_unlock_fd();
-	return c;
-}
-
-static int kind_of(struct file *file)
-{
-	if (kchan_side_of(file) >= 0)
-		return kchan_side_of(file) == KCHAN_SIDE_RX ? KCHAN_RX : KCHAN_TX;
-	if (kgroup_is(file))
-		return file->f_op == &kgroup_fops ? KCHAN_GROUP : KCHAN_WATCH;
-	return file->f_op == &kchan_armed_fops ? KCHAN_ARMED : -ENOTTY;
-}
-
-int kchan_kind(int fd)
-{
-	struct file *file = kchan_lock_fd(fd);
-	int kind = file ? kind_of(file) : -EBADF;
-
-	kchan_unlock_fd();
-	return kind;
-}
 
 static int get_xfer(struct kchan_xfer *x, struct kgroup **under, unsigned int cmd,
 		    unsigned long arg)
@@ -316,41 +244,6 @@ static ssize_t kchan_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	return r < 0 ? r : len;
 }
 
-/* The events of an end. No @steps left: there were too many stale nodes to tell. */
-static __poll_t events_of(struct kchan *c, int side, struct kchan_waiter *self,
-			  unsigned int *steps)
-{
-	if (side == KCHAN_SIDE_RX) {
-		if (c->len || (!c->shut && kchan_first(&c->sendq, self, steps)))
-			return EPOLLIN | EPOLLRDNORM;
-		return c->shut ? EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP : 0;
-	}
-	if (c->shut)
-		return EPOLLOUT | EPOLLWRNORM | EPOLLERR;
-	if (c->len < c->capacity || c->flags & KCHAN_DROPS || kchan_first(&c->recvq, self, steps))
-		return EPOLLOUT | EPOLLWRNORM;
-	return 0;
-}
-
-/* @self: the select that asks, and must not see itself parked; or NULL. */
-__poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,
-		    poll_table *pt)
-{
-	unsigned int steps;
-	__poll_t mask;
-
-	poll_wait(file, side == KCHAN_SIDE_RX ? &c->rx_poll : &c->tx_poll, pt);
-	kchan_pause(poll_queued);
-	do {
-		steps = KCHAN_STEPS;
-		spin_lock(&c->lock);
-		mask = events_of(c, side, self, &steps);
-		spin_unlock(&c->lock);
-	} while (unlikely(!mask && !steps));
-	kchan_pause(poll_looked);
-	return mask;
-}
-
 static __poll_t end_poll(struct file *file, poll_table *pt)
 {
 	return kchan_poll(file->private_data, kchan_side_of(file), NULL, file, pt);
@@ -427,62 +320,6 @@ const struct file_operations kchan_tx_fops = {
 #endif
 	.show_fdinfo = kchan_show_fdinfo,
 };
-
-/* A bare descriptor for a select that waits; see struct kchan_select. */
-static long handle_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
-{
-	switch (KCHAN_BARE(cmd)) {
-	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, true, compat);
-	case KCHAN_BARE(KCHAN_IOC_FEATURES):
-		return kchan_features(cmd, arg);
-	default:
-		return kchan_unanswered(cmd);
-	}
-}
-
-static long handle_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return handle_ioctl_any(cmd, arg, false);
-}
-
-#ifdef CONFIG_COMPAT
-static long handle_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return handle_ioctl_any(cmd, (unsigned long)compat_ptr(arg), true);
-}
-#endif
-
-static const struct file_operations handle_fops = {
-	.owner = THIS_MODULE,
-	.unlocked_ioctl = handle_ioctl,
-#ifdef CONFIG_COMPAT
-	.compat_ioctl = handle_compat_ioctl,
-#endif
-};
-
-/* Store its number at @where, and install it only then. */
-int kchan_handle_fd(s32 __user *where)
-{
-	int fd = get_unused_fd_flags(O_CLOEXEC);
-	struct file *file;
-	int err = 0;
-
-	if (fd < 0)
-		return fd;
-	file = anon_inode_getfile("[kchan:select]", &handle_fops, NULL, O_RDWR);
-	if (IS_ERR(file)) {
-		err = PTR_ERR(file);
-	} else if (put_user(fd, where)) {
-		fput(file);
-		err = -EFAULT;
-	}
-	if (err)
-		put_unused_fd(fd);
-	else
-		fd_install(fd, file);
-	return err;
-}
 
 static struct file *open_end(struct kchan *c, int side)
 {

@@ -7,54 +7,11 @@
 #include <linux/seq_file.h>
 
 #include "async.h"
+#include "fd.h"
 #include "group.h"
 #include "kchan.h"
 
-/*
- * A watch keeps the group, also one that has ended and no longer counts, so it costs
- * its maker what a group does, whoever has it later.
- */
-struct watch {
-	struct kgroup *group;
-	struct kchan_user *user;
-};
-
 #define WATCH_BYTES	sizeof(struct kgroup)
-
-static bool is_owner(struct file *file)
-{
-	return file->f_op == &kgroup_fops;
-}
-
-bool kgroup_is(struct file *file)
-{
-	return is_owner(file) || file->f_op == &kgroup_watch_fops;
-}
-
-/* Of an owner or a watch. */
-struct kgroup *kgroup_of(struct file *file)
-{
-	struct watch *w = file->private_data;
-
-	return is_owner(file) ? file->private_data : w->group;
-}
-
-/* What a call is to run under, referenced: NULL for -1, or an error. */
-struct kgroup *kgroup_under(int fd)
-{
-	struct kgroup *g = ERR_PTR(-EBADF);
-	struct file *file;
-
-	if (likely(fd == -1))
-		return NULL;
-	file = kchan_lock_fd(fd);
-	if (file && kgroup_is(file))
-		g = kgroup_get(kgroup_of(file));
-	else if (file && !kchan_is_ours(file))
-		g = ERR_PTR(-ENOTTY);
-	kchan_unlock_fd();
-	return g;
-}
 
 static struct file *open_file(u64 id, bool owner, void *data)
 {
@@ -122,7 +79,7 @@ put:
 	return fd;
 }
 
-static void watch_free(struct watch *w)
+static void watch_free(struct kgroup_watch *w)
 {
 	kchan_uncharge(w->user, WATCH_BYTES);
 	kchan_uncharge_group(w->user);
@@ -131,9 +88,9 @@ static void watch_free(struct watch *w)
 	kfree(w);
 }
 
-static struct watch *watch_new(struct kgroup *g)
+static struct kgroup_watch *watch_new(struct kgroup *g)
 {
-	struct watch *w = kmalloc(sizeof(*w), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	struct kgroup_watch *w = kmalloc(sizeof(*w), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	int err = -ENOMEM;
 
 	if (!w)
@@ -162,7 +119,7 @@ free:
 /* It has no argument, and no other number says so. */
 static int do_watch(struct kgroup *g, unsigned int cmd, unsigned long arg)
 {
-	struct watch *w;
+	struct kgroup_watch *w;
 	struct file *file;
 
 	if (_IOC_SIZE(cmd) || arg)
@@ -327,15 +284,15 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, 
 	}
 	switch (KCHAN_BARE(cmd)) {
 	case KCHAN_BARE(KCHAN_IOC_WATCH):
-		return is_owner(file) ? do_watch(g, cmd, arg) : -EBADF;
+		return kgroup_is_owner(file) ? do_watch(g, cmd, arg) : -EBADF;
 	case KCHAN_BARE(KCHAN_IOC_JOIN):
-		return is_owner(file) ? do_join(g, cmd, arg) : -EBADF;
+		return kgroup_is_owner(file) ? do_join(g, cmd, arg) : -EBADF;
 	case KCHAN_BARE(KCHAN_IOC_LEAVE):
-		return is_owner(file) ? do_end(g, true, cmd, arg) : -EBADF;
+		return kgroup_is_owner(file) ? do_end(g, true, cmd, arg) : -EBADF;
 	case KCHAN_BARE(KCHAN_IOC_CANCEL):
-		return is_owner(file) ? do_end(g, false, cmd, arg) : -EBADF;
+		return kgroup_is_owner(file) ? do_end(g, false, cmd, arg) : -EBADF;
 	case KCHAN_BARE(KCHAN_IOC_VALUE_SET):
-		return is_owner(file) ? do_value(g, true, cmd, arg) : -EBADF;
+		return kgroup_is_owner(file) ? do_value(g, true, cmd, arg) : -EBADF;
 	default:
 		return kchan_unanswered(cmd);
 	}
@@ -395,7 +352,7 @@ static void kgroup_show_fdinfo(struct seq_file *m, struct file *file)
 	struct kchan_group_info i;
 
 	kgroup_fill_info(g, &i);
-	seq_printf(m, "kchan-role:\t%s\n", is_owner(file) ? "group" : "watch");
+	seq_printf(m, "kchan-role:\t%s\n", kgroup_is_owner(file) ? "group" : "watch");
 	seq_printf(m, "kchan-id:\t%llu\nkchan-parent:\t%llu\n", i.id, i.parent_id);
 	seq_printf(m, "kchan-deadline-ns:\t%lld\n", i.deadline);
 	seq_printf(m, "kchan-members:\t%llu\nkchan-limit:\t%llu\n", i.members, i.limit);

@@ -299,27 +299,15 @@ long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 dead
 long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline);
 int kchan_shut(struct kchan *c, int side, int err);
 void kchan_end(struct kchan *c, int side);
+__poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,
+		    poll_table *pt);
 u32 kchan_next_len(struct kchan *c);
 void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info);
 
 /* file.c */
-extern const struct file_operations kchan_rx_fops, kchan_tx_fops;
 int kchan_make_fds(struct kchan_make *m, struct kchan_make __user *um);
-int kchan_handle_fd(s32 __user *where);
-int kchan_kind(int fd);
-struct file *kchan_lock_fd(int fd);
-void kchan_unlock_fd(void);
-int kchan_side_of(struct file *file);
-struct kchan *kchan_from_fd(int fd, int side);
-bool kchan_is_ours(struct file *file);
-__poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,
-		    poll_table *pt);
 
 /* group_file.c */
-extern const struct file_operations kgroup_fops, kgroup_watch_fops;
-struct kgroup *kgroup_under(int fd);
-bool kgroup_is(struct file *file);
-struct kgroup *kgroup_of(struct file *file);
 int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg);
 
 /* select.c */
@@ -329,7 +317,6 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 int kchan_select_ready(const struct kchan_select *a, struct kgroup *under);
 
 /* arm.c */
-extern const struct file_operations kchan_armed_fops;
 struct kchan_armed;
 long kchan_arm(unsigned int cmd, unsigned long arg, bool compat);
 int kchan_arm_init(void);
@@ -345,16 +332,5 @@ u64 kchan_uring_features(void);
 
 /* batch.c */
 long kchan_batch(struct kchan *c, int side, unsigned int cmd, unsigned long arg, bool compat);
-
-/* Opened by O_PATH, which stays; fadvise(2) may change another bit meanwhile. */
-static inline bool kchan_is_path(const struct file *file)
-{
-	return data_race(file->f_mode) & FMODE_PATH;	/* one bit */
-}
-
-static inline bool kchan_shared_fds(void)
-{
-	return atomic_read(&current->files->count) > 1;
-}
 
 #endif

@@ -5,6 +5,7 @@
 #include <linux/module.h>
 
 #include "async.h"
+#include "fd.h"
 #include "group.h"
 #include "kchan.h"
 #include "copy.h"

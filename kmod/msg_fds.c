@@ -14,6 +14,7 @@
 #include <linux/net.h>
 #include <net/sock.h>
 
+#include "fd.h"
 #include "group.h"
 #include "kchan.h"
 

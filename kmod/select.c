@@ -15,9 +15,13 @@
  * A file that is polled is asked in its turn. It has no lock of ours: it is done
  * if it is ready when asked and nobody has chosen this select by then.
  */
-#include <linux/hash.h>
-
 #include "select.h"
+
+#include <linux/anon_inodes.h>
+#include <linux/compat.h>
+#include <linux/file.h>
+#include <linux/hash.h>
+#include <linux/module.h>
 
 #define PROBES	4	/* rounds */
 
@@ -361,6 +365,29 @@ int sel_finish(struct sel *s)
 	return i;
 }
 
+/* Store its number at @where, and install it only then. */
+static int handle_fd(s32 __user *where)
+{
+	int fd = get_unused_fd_flags(O_CLOEXEC);
+	struct file *file;
+	int err = 0;
+
+	if (fd < 0)
+		return fd;
+	file = anon_inode_getfile("[kchan:select]", &kchan_handle_fops, NULL, O_RDWR);
+	if (IS_ERR(file)) {
+		err = PTR_ERR(file);
+	} else if (put_user(fd, where)) {
+		fput(file);
+		err = -EFAULT;
+	}
+	if (err)
+		put_unused_fd(fd);
+	else
+		fd_install(fd, file);
+	return err;
+}
+
 static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, s32 __user *handle)
 {
 	int r = sel_load(s), late;
@@ -375,7 +402,7 @@ static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, s32 
 		if (late && r == KCHAN_WAIT)
 			return kgroup_error_or(under, late);
 		if (!late && handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
-			r = kchan_handle_fd(handle);
+			r = handle_fd(handle);
 			if (!r)
 				return KCHAN_USE_HANDLE;
 			if (r == -EFAULT)
@@ -432,3 +459,36 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 		kgroup_put(under);
 	return r;
 }
+
+/* A bare descriptor for a select that waits; see struct kchan_select. */
+static long handle_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
+{
+	switch (KCHAN_BARE(cmd)) {
+	case KCHAN_BARE(KCHAN_IOC_SELECT):
+		return kchan_select(cmd, arg, true, compat);
+	case KCHAN_BARE(KCHAN_IOC_FEATURES):
+		return kchan_features(cmd, arg);
+	default:
+		return kchan_unanswered(cmd);
+	}
+}
+
+static long handle_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return handle_ioctl_any(cmd, arg, false);
+}
+
+#ifdef CONFIG_COMPAT
+static long handle_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return handle_ioctl_any(cmd, (unsigned long)compat_ptr(arg), true);
+}
+#endif
+
+const struct file_operations kchan_handle_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = handle_ioctl,
+#ifdef CONFIG_COMPAT
+	.compat_ioctl = handle_compat_ioctl,
+#endif
+};

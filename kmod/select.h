@@ -9,6 +9,7 @@
 #ifndef KCHAN_SELECT_H
 #define KCHAN_SELECT_H
 
+#include "fd.h"
 #include "group.h"
 #include "kchan.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Send and receive: what nobody waits for, what somebody waits for, and waiting. */
+#include "fd.h"
 #include "group.h"
 #include "kchan.h"
 #include "ring.h"
