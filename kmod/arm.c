@@ -7,14 +7,21 @@
  * References: the file, the wake-up under way (waiter.ref is all of them), the
  * work that takes the other cases back, and selects that poll it.
  */
+#include "select.h"
+
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
 
+#include "args.h"
 #include "async.h"
-#include "select.h"
+#include "chan.h"
+#include "fd.h"
+#include "msg.h"
+#include "pause.h"
+#include "wait.h"
 
 /* The cases of armed selects may be many: neither deadlines nor ends wait for them. */
 static struct workqueue_struct *unpark_wq;

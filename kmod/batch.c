@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Several messages in one call: it waits for the first, then takes what is there. */
-#include "select.h"
+#include "surface.h"
+
+#include "args.h"
+#include "chan.h"
+#include "compat.h"
 #include "copy.h"
+#include "fd.h"
+#include "group.h"
+#include "msg.h"
 #include "ring.h"
 
 #define CHUNK	4	/* 656 bytes of stack */
@@ -21,7 +28,7 @@ static long send_one(struct batch *b, struct kchan_msg *m, s64 deadline)
 	long r;
 
 	p.tag = b->tag;
-	r = sel_load_msg(b->c, &p, m);
+	r = kchan_msg_load(b->c, &p, m);
 	if (r)
 		return r;
 	r = kchan_send(b->c, &p, b->under, deadline);
@@ -162,13 +169,13 @@ static long run_one(struct batch *b, int side, u32 i, s64 deadline)
 	long r;
 
 	/* its result can be stored, or it is not moved */
-	if (sel_get_msg(b->msgs, i, b->compat, &m) || sel_put_msg(b->msgs, i, b->compat, &m))
+	if (kchan_msg_get(b->msgs, i, b->compat, &m) || kchan_msg_put(b->msgs, i, b->compat, &m))
 		return -EFAULT;
 	r = side == KCHAN_SIDE_TX ? send_one(b, &m, deadline) : recv_one(b, &m, deadline);
 	if (r < 0)
 		return r;
 	m.res = r;
-	sel_put_msg(b->msgs, i, b->compat, &m);
+	kchan_msg_put(b->msgs, i, b->compat, &m);
 	return 0;
 }
 

@@ -1,35 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The cases of a select: their layout in user memory, loading, letting go. */
+#include "select.h"
+
 #include <linux/compat.h>
 #include <linux/mm.h>
 #include <linux/random.h>
 
-#include "select.h"
+#include "chan.h"
 #include "copy.h"
+#include "fd.h"
+#include "msg.h"
+#include "quota.h"
 
 #ifdef CONFIG_COMPAT
-struct compat_kchan_msg {
-	compat_uptr_t buf;
-	compat_size_t len;
-	compat_uptr_t fds;
-	u32 nfds;
-	s32 res;
-};
-
 struct compat_kchan_case {
 	s32 fd, op;
 	u32 events, revents;
 	struct compat_kchan_msg msg;
 };
-
-static void msg_from_compat(struct kchan_msg *m, const struct compat_kchan_msg *cm)
-{
-	*m = (struct kchan_msg) {
-		.buf = (void __force *)compat_ptr(cm->buf), .len = cm->len,
-		.fds = (void __force *)compat_ptr(cm->fds), .nfds = cm->nfds,
-		.res = cm->res,
-	};
-}
 #endif
 
 /* Where the case's @member is in user memory, or that of a 32-bit caller. */
@@ -55,7 +43,7 @@ int sel_get_case(struct sel *s, unsigned int i, struct kchan_case *k)
 		k->op = ck.op;
 		k->events = ck.events;
 		k->revents = ck.revents;
-		msg_from_compat(&k->msg, &ck.msg);
+		kchan_msg_from_compat(&k->msg, &ck.msg);
 		return 0;
 	}
 #endif
@@ -80,38 +68,6 @@ void sel_put_revents(struct sel *s, unsigned int i, u32 revents)
 	PUT(s, i, revents, revents);
 }
 
-/* Messages of a batch: as those in cases. */
-int sel_get_msg(void __user *msgs, unsigned int i, bool compat, struct kchan_msg *m)
-{
-#ifdef CONFIG_COMPAT
-	if (compat) {
-		struct compat_kchan_msg cm;
-
-		if (copy_from_user(&cm, (struct compat_kchan_msg __user *)msgs + i, sizeof(cm)))
-			return -EFAULT;
-		msg_from_compat(m, &cm);
-		return 0;
-	}
-#endif
-	return copy_struct_in(m, (struct kchan_msg __user *)msgs + i, sizeof(*m)) ? 0 : -EFAULT;
-}
-
-/* What may have changed of one. */
-int sel_put_msg(void __user *msgs, unsigned int i, bool compat, const struct kchan_msg *m)
-{
-	struct kchan_msg __user *um = (struct kchan_msg __user *)msgs + i;
-
-#ifdef CONFIG_COMPAT
-	if (compat) {
-		struct compat_kchan_msg __user *cm = (struct compat_kchan_msg __user *)msgs + i;
-
-		return put_user(m->len, &cm->len) | put_user(m->nfds, &cm->nfds) |
-		       put_user(m->res, &cm->res);
-	}
-#endif
-	return copy_results_out(um, m, 1) ? 0 : -EFAULT;
-}
-
 /* Take what a case is about. */
 static int load_object(struct sel *s, unsigned int i, const struct kchan_case *k)
 {
@@ -132,23 +88,6 @@ static int load_object(struct sel *s, unsigned int i, const struct kchan_case *k
 		return PTR_ERR(c);
 	sc->c = c;
 	return k->op == KCHAN_RECV && !s->w.holder.user ? kchan_holder_get(&s->w.holder, c) : 0;
-}
-
-/* Copy in a message to send, a case's or a batch's, into @p, whose tag is set. */
-int sel_load_msg(struct kchan *c, struct kchan_payload *p, const struct kchan_msg *m)
-{
-	struct kchan_mem src = {
-		.buf = (void __force __user *)m->buf,
-		.fds = (void __force __user *)m->fds, .nfds = m->nfds,
-	};
-
-	if (m->nfds > KCHAN_MAX_FDS)
-		return -EINVAL;
-	if (m->nfds && !(c->flags & KCHAN_FDS))
-		return -EPERM;
-	if (m->len > c->msg_max)
-		return -EMSGSIZE;
-	return kchan_load(c, p, &src, m->len);
 }
 
 /* What poll(2) has; anything else may mean something one day. */
@@ -201,7 +140,7 @@ int sel_load(struct sel *s)
 			continue;
 		sc->out = sc->node.out = &s->outs[sends++];
 		sc->out->tag = s->in.tag;
-		err = sel_load_msg(sc->c, sc->out, &k.msg);
+		err = kchan_msg_load(sc->c, sc->out, &k.msg);
 		if (err == -ENOMEM || err == -EDQUOT)
 			return err;
 		sc->broken = err;

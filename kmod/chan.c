@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Channels: the ring, meeting, shutting. kchan.h has the story. */
-#include <linux/mm.h>
+#include "chan.h"
 
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "compat.h"
+#include "copy.h"
 #include "fd.h"
-#include "group.h"
-#include "kchan.h"
+#include "msg.h"
+#include "pause.h"
+#include "quota.h"
 #include "ring.h"
+#include "wait.h"
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
 

@@ -10,6 +10,9 @@
 
 #include <linux/fault-inject-usercopy.h>
 #include <linux/uaccess.h>
+#include <linux/kchan.h>
+
+#define KCHAN_INLINE	128	/* messages up to this live in slots and nodes */
 
 /*
  * A word from user memory. Where the compiler has no asm goto with outputs,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* The ends as files: ioctl, read, write, poll, fdinfo, close. */
+#include "surface.h"
+
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
 #include <linux/fdtable.h>
@@ -8,10 +10,15 @@
 #include <linux/seq_file.h>
 #include <asm/ioctls.h>
 
+#include "args.h"
 #include "async.h"
+#include "chan.h"
+#include "compat.h"
+#include "copy.h"
 #include "fd.h"
 #include "group.h"
-#include "kchan.h"
+#include "msg.h"
+#include "select.h"
 
 static int get_xfer(struct kchan_xfer *x, struct kgroup **under, unsigned int cmd,
 		    unsigned long arg)

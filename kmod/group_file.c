@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Groups as files: owners and watches, their ioctls, poll, fdinfo. */
+#include "surface.h"
+
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
 
+#include "args.h"
 #include "async.h"
 #include "fd.h"
 #include "group.h"
-#include "kchan.h"
+#include "quota.h"
+#include "select.h"
 
 #define WATCH_BYTES	sizeof(struct kgroup)
 

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Messages between a call and the kernel: storage, charges, user memory. */
-#include <linux/mm.h>
+#include "msg.h"
 
-#include "kchan.h"
+#include <linux/mm.h>
+#include <linux/slab.h>
+
 #include "copy.h"
+#include "kchan.h"
+#include "quota.h"
+#include "wait.h"
 
 #define APART	1024
 

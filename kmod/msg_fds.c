@@ -7,16 +7,21 @@
  * which holds the ring, and so the files registered there, a receiving end perhaps.
  * Sockets are what descriptors are passed for, and nobody tells a module of such data.
  */
+#include "msg.h"
+
 #include <linux/eventfd.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/magic.h>
 #include <linux/net.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <net/sock.h>
 
+#include "compat.h"
 #include "fd.h"
-#include "group.h"
 #include "kchan.h"
+#include "quota.h"
 
 static bool is_eventfd(struct file *file)
 {

@@ -4,9 +4,14 @@
  * context, so it only marks the select and wakes its task, which asks each file
  * again: one that is no longer ready has not fired.
  */
-#include <linux/file.h>
-
 #include "select.h"
+
+#include <linux/file.h>
+#include <linux/slab.h>
+
+#include "chan.h"
+#include "fd.h"
+#include "group.h"
 
 struct sel_entry {
 	struct sel_entry *next;

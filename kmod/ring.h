@@ -3,8 +3,23 @@
 #ifndef KCHAN_RING_H
 #define KCHAN_RING_H
 
-#include "kchan.h"
+#include "chan.h"
 #include "copy.h"
+
+#define KCHAN_HAS_FILES	(1U << 31)
+
+/*
+ * @len: with KCHAN_HAS_FILES, so that none of the short ways takes the message.
+ * @tag: of the message, or of the receive that emptied the slot.
+ */
+struct kchan_slot {
+	u32 len;
+	u32 tag;
+	union {
+		struct kchan_pkt *pkt;	/* len > KCHAN_INLINE */
+		DECLARE_FLEX_ARRAY(u64, words);
+	};
+};
 
 static __always_inline struct kchan_slot *slot_after(struct kchan *c, struct kchan_slot *s)
 {

@@ -23,6 +23,14 @@
 #include <linux/hash.h>
 #include <linux/module.h>
 
+#include "args.h"
+#include "chan.h"
+#include "compat.h"
+#include "fd.h"
+#include "group.h"
+#include "pause.h"
+#include "wait.h"
+
 #define PROBES	4	/* rounds */
 
 static u32 below(struct sel *s, u32 n)

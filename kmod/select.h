@@ -9,9 +9,15 @@
 #ifndef KCHAN_SELECT_H
 #define KCHAN_SELECT_H
 
-#include "fd.h"
+#include <linux/poll.h>
+
+#include "chan.h"
 #include "group.h"
 #include "kchan.h"
+#include "msg.h"
+#include "wait.h"
+
+struct kchan_armed;
 
 /* What a CHAN_POLL case polls. */
 struct sel_target {
@@ -67,9 +73,6 @@ int sel_get_case(struct sel *s, unsigned int i, struct kchan_case *k);
 int sel_put_res(struct sel *s, unsigned int i, int res);
 void sel_put_len(struct sel *s, unsigned int i, u32 len, u32 nfds);
 void sel_put_revents(struct sel *s, unsigned int i, u32 revents);
-int sel_get_msg(void __user *msgs, unsigned int i, bool compat, struct kchan_msg *m);
-int sel_load_msg(struct kchan *c, struct kchan_payload *p, const struct kchan_msg *m);
-int sel_put_msg(void __user *msgs, unsigned int i, bool compat, const struct kchan_msg *m);
 
 /* polls.c */
 int sel_target_get(struct sel_target *t, int fd);
@@ -78,6 +81,7 @@ int sel_watch(struct sel *s, struct sel_case *k);
 void sel_unwatch(struct sel *s);
 
 /* select.c */
+long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat);
 int sel_probe(struct sel *s, bool exact);
 enum sel_how sel_enqueue(struct sel *s);
 void sel_dequeue(struct sel *s);
@@ -86,6 +90,17 @@ int sel_deliver(struct sel *s, struct kchan_mem *dst);
 int sel_finish(struct sel *s);
 long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user *handle,
 		       bool no_poll, bool compat);
+
+/* select_fast.c */
+int kchan_select_ready(const struct kchan_select *a, struct kgroup *under);
+
+/* arm.c */
+long kchan_arm(unsigned int cmd, unsigned long arg, bool compat);
+int kchan_arm_init(void);
+void kchan_arm_exit(void);
+struct kchan_armed *kchan_armed_get(struct kchan_armed *a);
+void kchan_armed_put(struct kchan_armed *a);
+__poll_t kchan_armed_poll(struct kchan_armed *a, struct file *file, poll_table *pt);
 
 static inline u32 sel_peer_tag(struct sel *s)
 {

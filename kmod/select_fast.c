@@ -9,10 +9,18 @@
  * A look is a hint: it takes no channel's lock. The descriptors of a chunk are looked
  * up in one hold of their table's lock, under which no channel in it can go.
  */
-#include <linux/nospec.h>
-
 #include "select.h"
+
+#include <linux/nospec.h>
+#include <linux/random.h>
+
+#include "chan.h"
+#include "compat.h"
 #include "copy.h"
+#include "fd.h"
+#include "group.h"
+#include "msg.h"
+#include "pause.h"
 
 #define CHUNK	8
 

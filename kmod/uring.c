@@ -14,7 +14,16 @@
  *
  * References (waiter.ref): the command, its deadline, a wake-up under way.
  */
+#include "surface.h"
+
+#include "args.h"
+#include "chan.h"
+#include "compat.h"
 #include "deadline.h"
+#include "fd.h"
+#include "group.h"
+#include "msg.h"
+#include "pause.h"
 #include "select.h"
 
 /* A command as it is issued. */
@@ -434,9 +443,4 @@ int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	 */
 	kchan_uring_done(cmd, r, issue_flags);
 	return -EIOCBQUEUED;
-}
-
-u64 kchan_uring_features(void)
-{
-	return KCHAN_FEAT_URING | (KCHAN_URING_PARK ? KCHAN_FEAT_URING_PARK : 0);
 }

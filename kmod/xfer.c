@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Send and receive: what nobody waits for, what somebody waits for, and waiting. */
+#include "chan.h"
+
+#include "compat.h"
+#include "copy.h"
 #include "fd.h"
 #include "group.h"
-#include "kchan.h"
+#include "msg.h"
+#include "pause.h"
+#include "quota.h"
 #include "ring.h"
+#include "wait.h"
 
 /* A parked call in a process that shares its descriptors holds its file. */
 static void call_refs(struct kchan *c, int side, int delta)

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* struct kchan_msg in user memory, with 64 and with 32 bits. */
+#include "msg.h"
+
+#include <linux/compat.h>
+#include <linux/uaccess.h>
+
+#include "copy.h"
+#include "kchan.h"
+
+#ifdef CONFIG_COMPAT
+void kchan_msg_from_compat(struct kchan_msg *m, const struct compat_kchan_msg *cm)
+{
+	*m = (struct kchan_msg) {
+		.buf = (void __force *)compat_ptr(cm->buf), .len = cm->len,
+		.fds = (void __force *)compat_ptr(cm->fds), .nfds = cm->nfds,
+		.res = cm->res,
+	};
+}
+#endif
+
+/* The message @i of an array. */
+int kchan_msg_get(void __user *msgs, unsigned int i, bool compat, struct kchan_msg *m)
+{
+#ifdef CONFIG_COMPAT
+	if (compat) {
+		struct compat_kchan_msg cm;
+
+		if (copy_from_user(&cm, (struct compat_kchan_msg __user *)msgs + i, sizeof(cm)))
+			return -EFAULT;
+		kchan_msg_from_compat(m, &cm);
+		return 0;
+	}
+#endif
+	return copy_struct_in(m, (struct kchan_msg __user *)msgs + i, sizeof(*m)) ? 0 : -EFAULT;
+}
+
+/* What may have changed of one. */
+int kchan_msg_put(void __user *msgs, unsigned int i, bool compat, const struct kchan_msg *m)
+{
+	struct kchan_msg __user *um = (struct kchan_msg __user *)msgs + i;
+
+#ifdef CONFIG_COMPAT
+	if (compat) {
+		struct compat_kchan_msg __user *cm = (struct compat_kchan_msg __user *)msgs + i;
+
+		return put_user(m->len, &cm->len) | put_user(m->nfds, &cm->nfds) |
+		       put_user(m->res, &cm->res);
+	}
+#endif
+	return copy_results_out(um, m, 1) ? 0 : -EFAULT;
+}
+
+/* Copy in a message to send, a case's or a batch's, into @p, whose tag is set. */
+int kchan_msg_load(struct kchan *c, struct kchan_payload *p, const struct kchan_msg *m)
+{
+	struct kchan_mem src = {
+		.buf = (void __force __user *)m->buf,
+		.fds = (void __force __user *)m->fds, .nfds = m->nfds,
+	};
+
+	if (m->nfds > KCHAN_MAX_FDS)
+		return -EINVAL;
+	if (m->nfds && !(c->flags & KCHAN_FDS))
+		return -EPERM;
+	if (m->len > c->msg_max)
+		return -EMSGSIZE;
+	return kchan_load(c, p, &src, m->len);
+}
