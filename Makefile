@@ -25,7 +25,7 @@ help:
 	@echo "make clean          remove what was built"
 
 modules:
-	$(MAKE) -C $(KDIR) M=$(CURDIR)/kmod modules
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
 
 lib:
 	$(MAKE) -C libchan
@@ -86,6 +86,7 @@ dkms-install:
 
 clean:
 	rm -rf build
+	rm -f $(foreach d,. kmod,$(addprefix $(d)/,*.o .*.o *.ko *.mod *.mod.c .*.cmd Module.symvers modules.order))
 	$(MAKE) -C libchan clean
 
 .PHONY: help modules lib demo shell check check-long check-quick bench bench-check check-build check-demo check-dkms abi docs-pictures install install-python dkms-install clean

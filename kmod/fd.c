@@ -68,14 +68,12 @@ int kchan_kind(int fd)
 	return kind;
 }
 
-/* What a call is to run under, referenced: NULL for -1, or an error. */
-struct kgroup *kgroup_under(int fd)
+/* The group behind @fd, referenced, or an error. */
+struct kgroup *kgroup_from_fd(int fd)
 {
 	struct kgroup *g = ERR_PTR(-EBADF);
 	struct file *file;
 
-	if (likely(fd == -1))
-		return NULL;
 	file = kchan_lock_fd(fd);
 	if (file && kgroup_is(file))
 		g = kgroup_get(kgroup_of(file));

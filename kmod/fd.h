@@ -32,7 +32,7 @@ void kchan_unlock_fd(void);
 int kchan_kind(int fd);
 bool kchan_is_ours(struct file *file);
 struct kchan *kchan_from_fd(int fd, int side);
-struct kgroup *kgroup_under(int fd);
+struct kgroup *kgroup_from_fd(int fd);
 
 /* Which end, or -1. */
 static inline int kchan_side_of(struct file *file)
@@ -58,6 +58,12 @@ static inline struct kgroup *kgroup_of(struct file *file)
 	struct kgroup_watch *w = file->private_data;
 
 	return kgroup_is_owner(file) ? file->private_data : w->group;
+}
+
+/* What a call is to run under, referenced: NULL for -1, or an error. */
+static inline struct kgroup *kgroup_under(int fd)
+{
+	return likely(fd == -1) ? NULL : kgroup_from_fd(fd);
 }
 
 /* Opened by O_PATH, which stays; fadvise(2) may change another bit meanwhile. */

@@ -77,7 +77,8 @@ void kchan_pause_at(enum kchan_pause at)
 		gave_up = time_after(jiffies, end);
 		if (points[at].spins)
 			cpu_relax();
-		else if (schedule_timeout_killable(1) && data_race(fatal_signal_pending(current)))
+		else if (schedule_timeout_killable(1) &&
+			 data_race(fatal_signal_pending(current)))	/* one bit */
 			break;
 	}
 	leave(s, gave_up);

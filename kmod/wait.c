@@ -49,7 +49,7 @@ struct kchan_node *kchan_first_at_rest(struct kchan_queue *q, struct kchan_waite
 	return first(q, self, true, steps);
 }
 
-/* Let others have the channel's @lock for a moment, and wake whom @wk names. Anything may have changed. */
+/* Let others have a channel's @lock, and wake whom @wk names. Anything may have changed. */
 void kchan_relock(spinlock_t *lock, struct kchan_wake *wk)
 {
 	spin_unlock(lock);
