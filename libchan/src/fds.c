@@ -83,7 +83,7 @@ static void put_number(char *name, int n)
  * A chroot may have any directory of that name: this process's own is the one in which
  * the number of @dir leads to @dir.
  */
-static int is_ours(int dir)
+static int is_own_listing(int dir)
 {
 	struct stat is, leads;
 	char name[12];
@@ -127,7 +127,7 @@ static int close_listed(int member, const int *keep, unsigned n, int *first, con
 	dir = open_listing_anyhow(member, keep, n);
 	if (dir < 0)
 		return dir;
-	r = is_ours(dir);
+	r = is_own_listing(dir);
 	while (!r && (got = syscall(SYS_getdents64, dir, buf, sizeof(buf))) != 0) {
 		if (got < 0) {
 			r = -errno;

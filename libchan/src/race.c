@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdbool.h>
 #include <time.h>
 
 #include "call.h"
@@ -82,17 +83,46 @@ void race_end_seen(const struct chan_group_info *i)
 	race_closed(i->err);
 }
 
-void race_failed(int fd, int under, int r)
+/* A shut of @fd's channel, if it is an end. */
+static bool saw_shut(int fd)
+{
+	struct chan_info i;
+	struct kchan_out out = { .addr = (uintptr_t)&i, .size = sizeof(i) };
+
+	if (call(fd, KCHAN_IOC_INFO, &out))
+		return false;
+	race_shut_seen(&i);
+	return true;
+}
+
+/* The end of the group @fd, if it is one. */
+static void saw_end(int fd)
 {
 	struct chan_group_info g;
-	struct chan_info c;
+	struct kchan_out out = { .addr = (uintptr_t)&g, .size = sizeof(g) };
+
+	if (!call(fd, KCHAN_IOC_GROUP_INFO, &out))
+		race_end_seen(&g);
+}
+
+void race_polled(int fd)
+{
+	int saved = errno;
+
+	if (race_on() && !saw_shut(fd))
+		saw_end(fd);
+	errno = saved;
+}
+
+void race_failed(int fd, int under, int r)
+{
 	int saved = errno;
 
 	if (!race_on())
 		return;
 	if (r == -EPIPE || r == -ECONNRESET)
-		chan_info(fd, &c, sizeof(c));	/* which sees it */
+		saw_shut(fd);
 	else if ((r == -ECANCELED || r == -ETIMEDOUT) && under != -1)
-		chan_group_info(under, &g, sizeof(g));
+		saw_end(under);
 	errno = saved;
 }

@@ -41,6 +41,9 @@ void race_shut_seen(const struct chan_info *i);
 void race_end_seen(const struct chan_group_info *i);
 void race_closed(int err);
 
+/* A poll saw something of @fd: a shut or an end, if it is one of ours. Keeps errno. */
+void race_polled(int fd);
+
 /* What has ended the call on @fd, or under @under, with error @r? Keeps errno. */
 void race_failed(int fd, int under, int r);
 

@@ -256,16 +256,6 @@ static uint32_t tell_cases(const struct chan_case *cases, unsigned n, bool arm)
 	return tag;
 }
 
-/* An end or a shut that a poll saw, if it is one of ours. */
-static void poll_done(int fd)
-{
-	struct chan_group_info g;
-	struct chan_info i;
-
-	if (race_on() && chan_info(fd, &i, sizeof(i)))
-		chan_group_info(fd, &g, sizeof(g));
-}
-
 /* A case has sent or received. */
 static void moved(struct chan_case *c, uint32_t peer_tag, bool received)
 {
@@ -286,7 +276,7 @@ static void selected(struct chan_case *c, uint32_t peer_tag)
 	}
 	tool_stored(&c->msg.res, sizeof(c->msg.res));
 	tool_stored(&c->revents, sizeof(c->revents));
-	poll_done(c->fd);
+	race_polled(c->fd);
 }
 
 /* Of an armed select only the case that was done names memory, and nothing else need be set. */
