@@ -63,7 +63,7 @@ static int run_again(const char *const *tool, const char *name, char *out, size_
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-static void show(const char *name, int status, const char *out)
+static inline void show(const char *name, int status, const char *out)
 {
 	fprintf(stderr, "# %s: status %d\n%s\n", name, status, out);
 }

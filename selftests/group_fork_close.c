@@ -3,33 +3,16 @@
  * chan_fork where close_range() is refused: the child closes all that it is not to keep,
  * or it leaves with the error and does not go on.
  */
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "forbid.h"
 #include "harness.h"
 #include "util.h"
 
 #define MANY	3000		/* descriptors: more than one piece of a listing shows */
 #define TOP	8192		/* none is above */
-
-/* From here on the system call @nr fails with @err, as in a container that forbids it. */
-static bool forbid(int nr, int err)
-{
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = { .len = 4, .filter = code };
-
-	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
-	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
-}
 
 static bool limit_is(rlim_t n)
 {

@@ -48,13 +48,22 @@ __attribute__((constructor)) static void start(void)
 		fprintf(stderr, "# valgrind has not run all: %s\n", said);
 }
 
+/* Is nothing said of the program, or of its children, whose errors are not counted here? */
+static bool silent(unsigned i)
+{
+	char lines[100];
+
+	snprintf(lines, sizeof(lines), "%s:\n%s:\n", programs[i].name, programs[i + 1].name);
+	return !errors[i] && strstr(said, lines);
+}
+
 static int judged(enum verdict verdict)
 {
 	int bad = 0;
 
 	for (unsigned i = 0; i < N_PROGRAMS; i++)
 		if (programs[i].verdict == verdict &&
-		    (verdict == RIGHT ? errors[i] != 0 : errors[i] < 1)) {
+		    (verdict == RIGHT ? !silent(i) : errors[i] < 1)) {
 			fprintf(stderr, "# %s: %d errors\n", programs[i].name, errors[i]);
 			bad++;
 		}

@@ -11,6 +11,7 @@
 #include <libchan-uring.h>
 
 #include "again.h"
+#include "forbid.h"
 
 enum verdict {
 	RIGHT,
@@ -311,6 +312,23 @@ static void members(void)
 	close(watch);
 }
 
+/* Its child lists what is open; what a tool keeps open it is not to be stopped by. */
+static void forks_without_close_range(void)
+{
+	pid_t pid = fork();		/* the filter stays */
+	int m, status;
+
+	if (!pid) {
+		MUST(forbid(SYS_close_range, EPERM));
+		pid = chan_fork(group, &e[0], 1, &m);
+		if (!pid)
+			_exit(fcntl(e[1], F_GETFD) >= 0 || chan_kind(e[0]) != CHAN_RX);
+		MUST(pid > 0 && waitpid(pid, &status, 0) == pid && !status);
+		_exit(0);
+	}
+	MUST(pid > 0 && waitpid(pid, &status, 0) == pid && !status);
+}
+
 /* Commands of io_uring, which tell when they are prepared. */
 static void commands(void)
 {
@@ -400,7 +418,9 @@ static void behind_in_a_select(void)
 
 static void other_case(void)
 {
-	struct chan_case c[2] = { recv_case(e[0], fresh(64), 64), recv_case(f[0], fresh(64), 64) };
+	struct chan_case c[2] = {
+		chan_recv_case(e[0], fresh(64), 64), chan_recv_case(f[0], fresh(64), 64),
+	};
 
 	send_hello();
 	chan_select(c, 2, 0, -1, CHAN_FOREVER);
@@ -710,7 +730,7 @@ struct program {
 static const struct program programs[] = {
 	P(make, RIGHT), P(receive_short, RIGHT), P(receive_long, RIGHT), P(receive_parked, RIGHT),
 	P(batches, RIGHT), P(selects, RIGHT), P(arms, RIGHT), P(infos, RIGHT), P(values, RIGHT),
-	P(members, RIGHT), P(commands, RIGHT),
+	P(members, RIGHT), P(forks_without_close_range, RIGHT), P(commands, RIGHT),
 	P(behind_a_message, UNSET), P(behind_an_empty_message, UNSET),
 	P(behind_with_deadline, UNSET), P(no_message, UNSET), P(behind_in_a_batch, UNSET),
 	P(behind_descriptors, UNSET), P(behind_in_a_select, UNSET), P(other_case, UNSET),
@@ -732,36 +752,5 @@ static const struct program programs[] = {
 };
 
 #define N_PROGRAMS	(sizeof(programs) / sizeof(programs[0]))
-
-/* Runs before main(): one program, each in a process of its own, if it was asked for. */
-static inline void run_one(void)
-{
-	const char *name = asked_for();
-
-	for (unsigned i = 0; name && i < N_PROGRAMS; i++)
-		if (!strcmp(programs[i].name, name)) {
-			objects();
-			programs[i].fn();
-			exit(0);
-		}
-}
-
-/* How many of those with @verdict are not judged so: @report is what a tool says of them. */
-static inline int misjudged(enum verdict verdict, const char *report)
-{
-	static char out[16384];
-	int bad = 0, status;
-
-	for (unsigned i = 0; i < N_PROGRAMS; i++) {
-		if (programs[i].verdict != verdict)
-			continue;
-		status = run_again(NULL, programs[i].name, out, sizeof(out));
-		if (verdict == RIGHT ? !status && !out[0] : status == REPORTED && strstr(out, report))
-			continue;
-		show(programs[i].name, status, out);
-		bad++;
-	}
-	return bad;
-}
 
 #endif

@@ -136,7 +136,7 @@ static int close_listed(int member, const int *keep, unsigned n, int *first, con
 		for (char *p = buf; !r && p < buf + got; p += ((struct entry *)p)->len) {
 			int fd = number(((struct entry *)p)->name);
 
-			if (fd < 0 || fd == dir || is_kept(fd, member, keep, n))
+			if (fd < 0 || fd == dir || is_kept(fd, member, keep, n) || tool_owns(fd))
 				continue;
 			r = close_one(fd);
 			if (r < 0)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <sys/resource.h>
+
 #include "call.h"
 #include "race.h"
 #include "tool.h"
@@ -90,6 +92,15 @@ void tool_text(const char *s, size_t most)
 {
 	for (; most && tool_reads(s, 1) && *s; s++)
 		most--;
+}
+
+/* It keeps its own above the hard limit that it shows the program. */
+bool tool_owns(int fd)
+{
+	struct rlimit limit;
+
+	return RUNNING_ON_VALGRIND && !getrlimit(RLIMIT_NOFILE, &limit) && fd >= 0 &&
+	       (rlim_t)fd >= limit.rlim_max;
 }
 
 #if defined(VALGRIND_NON_SIMD_CALL3) && defined(__x86_64__) && defined(__LP64__)

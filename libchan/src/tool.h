@@ -28,6 +28,9 @@ void tool_stored(void *p, size_t len);
 /* The kernel has read the text @s, or as much of it as @most bytes. */
 void tool_text(const char *s, size_t most);
 
+/* Is @fd one of valgrind's own, which the program can't close? */
+bool tool_owns(int fd);
+
 /* A request without a structure: the kernel's answer. */
 int tool_ioctl(int fd, unsigned long req, unsigned long arg);
 
