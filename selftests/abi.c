@@ -134,7 +134,7 @@ FIXTURE_SETUP(abi)
 	fd[MEMBER] = chan_join(fd[GROUP], -1, CHAN_NOW);
 	fd[WATCH] = chan_watch(fd[GROUP]);
 	fd[HANDLE] = make_handle(self->e[EMPTY][0]);
-	c = recv_case(self->e[EMPTY][0], NULL, 0);
+	c = chan_recv_case(self->e[EMPTY][0], NULL, 0);
 	fd[ARMED] = chan_arm(&c, 1, 0);
 	for (int i = 0; i < KINDS; i++)
 		ASSERT_LE(0, fd[i]);

@@ -25,7 +25,7 @@ TEST(two_event_loops_meet_on_a_rendezvous)
 	int e[2];
 
 	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
-	struct chan_case r = recv_case(e[0], buf, 8), s = send_case(e[1], "hello", 5);
+	struct chan_case r = chan_recv_case(e[0], buf, 8), s = chan_send_case(e[1], "hello", 5);
 	int ar = chan_arm(&r, 1, 0);
 	ASSERT_GE(ar, 0);
 	EXPECT_EQ(CHAN_ARMED, chan_kind(ar));
@@ -59,7 +59,7 @@ TEST(what_is_ready_fires_at_once)
 	int e[2];
 
 	ASSERT_EQ(0, chan_make(e, 8, 1, 0));
-	struct chan_case s = send_case(e[1], "x", 1), r = recv_case(e[0], buf, 8);
+	struct chan_case s = chan_send_case(e[1], "x", 1), r = chan_recv_case(e[0], buf, 8);
 	int a = chan_arm(&s, 1, 0);
 	EXPECT_EQ(POLLIN, events_of(a));
 	EXPECT_EQ(1, info_of(e[0]).len);
@@ -82,7 +82,7 @@ TEST(one_case_fires_and_the_others_are_taken_back)
 
 	for (int i = 0; i < N; i++) {
 		ASSERT_EQ(0, chan_make(e[i], 4, 0, 0));
-		c[i] = recv_case(e[i][0], buf[i], 4);
+		c[i] = chan_recv_case(e[i][0], buf[i], 4);
 		c[N + i] = (struct chan_case){ .fd = -1, .op = CHAN_RECV };
 	}
 	int a = chan_arm(c, 2 * N, 0);
@@ -110,7 +110,7 @@ TEST(closing_it_unfired_takes_all_back)
 	int e[2];
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	struct chan_case c[] = { recv_case(e[0], buf, 4), send_case(e[1], "x", 1) };
+	struct chan_case c[] = { chan_recv_case(e[0], buf, 4), chan_send_case(e[1], "x", 1) };
 	int a = chan_arm(c, 2, 0);	/* never pairs with itself */
 	EXPECT_EQ(0, events_of(a));
 	EXPECT_EQ(1, info_of(e[0]).parked_receivers);
@@ -139,7 +139,7 @@ TEST(closing_it_ends_a_select_that_polls_it)
 	int e[2], a;
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	struct chan_case c = recv_case(e[0], buf, 4);
+	struct chan_case c = chan_recv_case(e[0], buf, 4);
 	a = chan_arm(&c, 1, 0);
 	ASSERT_TRUE(party_start(&p, false, polls_it, &a));
 	ASSERT_TRUE(asleep(&p.tid));
@@ -156,7 +156,7 @@ TEST(fired_and_not_fetched_goes_back_to_the_head)
 	int e[2];
 
 	ASSERT_EQ(0, chan_make(e, 4, 2, 0));
-	struct chan_case r = recv_case(e[0], buf, 4);
+	struct chan_case r = chan_recv_case(e[0], buf, 4);
 	int a = chan_arm(&r, 1, 0);
 	ASSERT_EQ(0, chan_send(e[1], "a", 1, -1, CHAN_NOW));
 	ASSERT_EQ(0, chan_send(e[1], "b", 1, -1, CHAN_NOW));
@@ -180,7 +180,7 @@ TEST(a_bad_buffer_can_be_mended)
 	int e[2];
 
 	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
-	struct chan_case r = recv_case(e[0], buf, 8);
+	struct chan_case r = chan_recv_case(e[0], buf, 8);
 	int a = chan_arm(&r, 1, 0);
 	ASSERT_EQ(0, chan_send(e[1], "hello", 5, -1, CHAN_NOW));
 	r.msg.len = 2;
@@ -204,7 +204,7 @@ TEST(an_end_that_dies_fires_its_case)
 
 	for (int own = 0; own < 2; own++) {
 		ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-		struct chan_case r = recv_case(e[0], buf, 4), s = send_case(e[1], "x", 1);
+		struct chan_case r = chan_recv_case(e[0], buf, 4), s = chan_send_case(e[1], "x", 1);
 		int a = chan_arm(&r, 1, 0);
 
 		close(e[!own]);
@@ -234,7 +234,7 @@ TEST(a_killed_process_takes_its_armed_selects_back)
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 	pid_t pid = fork();
 	if (!pid) {
-		struct chan_case r = recv_case(e[0], buf, 4);
+		struct chan_case r = chan_recv_case(e[0], buf, 4);
 
 		for (int i = 0; i < 10; i++)
 			chan_arm(&r, 1, 0);
@@ -258,7 +258,7 @@ TEST(nested_epolls_and_sockets_hold_it)
 	int e[2], sv[2];
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	struct chan_case r = recv_case(e[0], buf, 4);
+	struct chan_case r = chan_recv_case(e[0], buf, 4);
 	int a = chan_arm(&r, 1, 0), ep = epoll_create1(0), top = epoll_create1(0);
 	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, a, &ev));
 	ASSERT_EQ(0, epoll_ctl(top, EPOLL_CTL_ADD, ep, &ev));
@@ -293,12 +293,12 @@ TEST(constant_cases_can_be_armed)
 	int e[2], a, v = 5, w = 0;
 
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
-	*k = recv_case(e[0], NULL, sizeof(w));
+	*k = chan_recv_case(e[0], NULL, sizeof(w));
 	ASSERT_EQ(0, mprotect(k, page, PROT_READ));
 	a = chan_arm(k, 1, 0);
 	ASSERT_LE(0, a);
 	ASSERT_EQ(0, chan_send(e[1], &v, sizeof(v), -1, CHAN_NOW));
-	got = recv_case(e[0], &w, sizeof(w));
+	got = chan_recv_case(e[0], &w, sizeof(w));
 	ASSERT_EQ(0, chan_fired(a, &got, 1));
 	EXPECT_EQ(5, w);
 	close(a);
@@ -314,18 +314,18 @@ TEST(bad_arms_make_nothing)
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
 	ASSERT_EQ(0, pipe(p));
 	low = dup(0);
-	struct chan_case c = recv_case(e[0], buf, 4), d = { .fd = p[0], .op = CHAN_POLL };
+	struct chan_case c = chan_recv_case(e[0], buf, 4), d = { .fd = p[0], .op = CHAN_POLL };
 	EXPECT_EQ(-EINVAL, chan_arm(&d, 1, 0));
 	EXPECT_EQ(-EINVAL, chan_arm(&c, 1, 4));
 	EXPECT_EQ(-EINVAL, chan_arm(&c, 1025, 0));
 	EXPECT_EQ(-EFAULT, chan_arm(NULL, 1, 0));
 	c.fd = e[1];
 	EXPECT_EQ(-EBADF, chan_arm(&c, 1, 0));
-	c = send_case(e[1], "toolong", 7);
+	c = chan_send_case(e[1], "toolong", 7);
 	EXPECT_EQ(-EMSGSIZE, chan_arm(&c, 1, 0));
-	c = send_case(e[1], (void *)8, 4);
+	c = chan_send_case(e[1], (void *)8, 4);
 	EXPECT_EQ(-EFAULT, chan_arm(&c, 1, 0));
-	c = recv_case(e[0], buf, 4);
+	c = chan_recv_case(e[0], buf, 4);
 	EXPECT_EQ(-EBADF, chan_fired(e[0], &c, 1));
 	EXPECT_EQ(-ENOTTY, chan_fired(p[0], &c, 1));
 	int a = chan_arm(&c, 1, 0);
@@ -353,7 +353,7 @@ static void *armer(void *arg)
 		char buf[8];
 		int x = 1;
 
-		c[0] = seed & 1 ? send_case(st.e[1], &x, 4) : recv_case(st.e[0], buf, 8);
+		c[0] = seed & 1 ? chan_send_case(st.e[1], &x, 4) : chan_recv_case(st.e[0], buf, 8);
 		c[1] = c[0];
 		int a = chan_arm(c, 1 + (rand_r(&seed) & 1), 0), n = 1;
 		if (a < 0)
@@ -423,7 +423,7 @@ TEST(a_shut_fails_all_sends_that_wait)
 		ASSERT_EQ(0, chan_make(e, 4, round & 1, 0));
 		s.tx = e[1];
 		for (int i = 0; i < SENDS; i++) {
-			c = send_case(e[1], &i, sizeof(i));
+			c = chan_send_case(e[1], &i, sizeof(i));
 			armed[i] = chan_arm(&c, 1, 0);
 			ASSERT_LE(0, armed[i]);
 		}
@@ -456,8 +456,8 @@ TEST(cases_of_what_has_fired_are_not_counted)
 
 		ASSERT_EQ(0, chan_make(c, 4, 1, 0));
 		ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
-		k[0] = recv_case(idle[0], &v, 4);
-		k[1] = recv_case(c[0], &v, 4);
+		k[0] = chan_recv_case(idle[0], &v, 4);
+		k[1] = chan_recv_case(c[0], &v, 4);
 		a = chan_arm(k, 2, 0);
 		ASSERT_LE(0, a);
 		EXPECT_EQ(1, info_of(idle[0]).parked_receivers);

@@ -106,13 +106,13 @@ TEST_F(async, a_rendezvous_tells_each_side_of_the_other_that_waits)
 
 	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
 	ASSERT_TRUE(ask(e[0]));
-	c = send_case(e[1], "x", 1);
+	c = chan_send_case(e[1], "x", 1);
 	a = chan_arm(&c, 1, 0);
 	EXPECT_TRUE(told(e[0], POLL_IN));
 	close(a);
 	ASSERT_EQ(0, fcntl(e[0], F_SETFL, 0));
 	ASSERT_TRUE(ask(e[1]));
-	c = recv_case(e[0], buf, 8);
+	c = chan_recv_case(e[0], buf, 8);
 	a = chan_arm(&c, 1, 0);
 	EXPECT_TRUE(told(e[1], POLL_OUT));
 	close(a);
@@ -182,7 +182,9 @@ TEST_F(async, a_deadline_tells)
 TEST_F(async, an_armed_select_tells_that_a_case_was_done)
 {
 	char buf[64];
-	struct chan_case c[2] = { recv_case(self->e[0], buf, 64), recv_case(self->e[0], buf, 64) };
+	struct chan_case c[2] = {
+		chan_recv_case(self->e[0], buf, 64), chan_recv_case(self->e[0], buf, 64),
+	};
 
 	for (int n = 1; n <= 2; n++) {
 		int a = chan_arm(c, n, 0);
@@ -256,7 +258,7 @@ TEST_F(async, a_close_takes_it_back)
 		struct chan_case c;
 
 		ASSERT_EQ(0, chan_make(e, 8, 0, 0));
-		c = recv_case(e[0], NULL, 0);
+		c = chan_recv_case(e[0], NULL, 0);
 		a = chan_arm(&c, 1, 0);
 		int all[] = { e[0], e[1], g, w, a };
 
@@ -349,7 +351,7 @@ TEST_F(async, FIONREAD_sees_a_send_that_waits_and_one_of_any_size)
 
 	ASSERT_EQ(0, chan_make(e, sizeof(big), 0, CHAN_FDS));
 	for (int len = 1; len < (int)sizeof(big); len *= 7) {
-		c = send_case(e[1], big, len);
+		c = chan_send_case(e[1], big, len);
 		a = chan_arm(&c, 1, 0);
 		EXPECT_EQ(len, bytes(e[0]));
 		close(a);
@@ -366,7 +368,7 @@ TEST_F(async, FIONREAD_sees_a_send_that_waits_and_one_of_any_size)
 TEST_F(async, FIONREAD_of_other_descriptors_is_ENOTTY)
 {
 	int g = chan_group(-1, CHAN_FOREVER, 0, 0), w = chan_watch(g);
-	struct chan_case c = recv_case(self->e[0], NULL, 0);
+	struct chan_case c = chan_recv_case(self->e[0], NULL, 0);
 	int fd[] = { self->e[1], g, w, chan_arm(&c, 1, 0), open("/dev/kchan", O_RDWR) };
 
 	for (int i = 0; i < 5; i++) {

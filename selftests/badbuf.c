@@ -10,7 +10,7 @@ enum { SHORT, FULL, FILE_IO, SELECT, FORMS };
 
 static long send_as(int form, int fd, const void *buf, size_t len)
 {
-	struct chan_case c = send_case(fd, buf, len);
+	struct chan_case c = chan_send_case(fd, buf, len);
 	long r;
 
 	switch (form) {
@@ -28,7 +28,7 @@ static long send_as(int form, int fd, const void *buf, size_t len)
 
 static long recv_as(int form, int fd, void *buf, size_t len)
 {
-	struct chan_case c = recv_case(fd, buf, len);
+	struct chan_case c = chan_recv_case(fd, buf, len);
 	long r;
 
 	switch (form) {
@@ -239,8 +239,8 @@ TEST(a_select_answers_a_fault_in_the_case)
 	ASSERT_EQ(0, chan_make(b, 8, 1, 0));
 	ASSERT_EQ(0, chan_send(a[1], &v, 4, -1, CHAN_NOW));
 	for (int i = 0; i < 20; i++) {
-		c[0] = recv_case(a[0], (void *)8, 8);
-		c[1] = recv_case(b[0], &got, 4);
+		c[0] = chan_recv_case(a[0], (void *)8, 8);
+		c[1] = chan_recv_case(b[0], &got, 4);
 		c[1].msg.res = 99;
 		EXPECT_EQ(0, chan_select(c, 2, 0, -1, SOON));
 		EXPECT_EQ(-EFAULT, c[0].msg.res);
@@ -248,8 +248,8 @@ TEST(a_select_answers_a_fault_in_the_case)
 		EXPECT_EQ(4, c[1].msg.len);
 		EXPECT_EQ(1, info_of(a[0]).len);
 	}
-	c[0] = send_case(b[1], (void *)8, 8);
-	c[1] = recv_case(b[0], &got, 4);
+	c[0] = chan_send_case(b[1], (void *)8, 8);
+	c[1] = chan_recv_case(b[0], &got, 4);
 	EXPECT_EQ(0, chan_select(c, 2, 0, -1, SOON));
 	EXPECT_EQ(-EFAULT, c[0].msg.res);
 	EXPECT_EQ(-1, got);
@@ -264,7 +264,7 @@ TEST(a_select_answers_a_fault_in_the_case)
 	/* an array that can't take the result: nothing happens at all */
 	struct chan_case *ro = (void *)page_with(PROT_READ | PROT_WRITE);
 
-	*ro = recv_case(a[0], &got, 4);
+	*ro = chan_recv_case(a[0], &got, 4);
 	mprotect(ro, PAGE, PROT_READ);
 	EXPECT_EQ(-EFAULT, chan_select(ro, 1, 0, -1, SOON));
 	EXPECT_EQ(1, info_of(a[0]).len);
@@ -296,7 +296,7 @@ TEST(a_select_whose_array_goes_while_parked_still_reports_its_case)
 	struct raw r = {};
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	*(struct chan_case *)page = recv_case(e[0], &got, 4);
+	*(struct chan_case *)page = chan_recv_case(e[0], &got, 4);
 	r.fd = e[0];
 	r.s = (struct kchan_select){ .cases = (uintptr_t)page, .n = 1, .deadline = SOON,
 				     .under = -1 };

@@ -362,7 +362,7 @@ static int all_calls(int fd, int want)
 {
 	char buf[8] = "1234567";
 	struct chan_msg m = { .buf = buf, .len = 4 };
-	struct chan_case k = send_case(fd, buf, 4);
+	struct chan_case k = chan_send_case(fd, buf, 4);
 	struct chan_group_info g;
 	struct chan_info in;
 	int first;
@@ -374,7 +374,7 @@ static int all_calls(int fd, int want)
 	CALL(chan_recvm(fd, &m, 1, -1, CHAN_NOW));
 	CALL(chan_select(&k, 1, 0, -1, CHAN_NOW));
 	CALL(chan_arm(&k, 1, 0));
-	k = recv_case(fd, buf, 4);
+	k = chan_recv_case(fd, buf, 4);
 	CALL(chan_select(&k, 1, 0, -1, CHAN_NOW));
 	CALL(chan_arm(&k, 1, 0));
 	CALL(chan_select(NULL, 0, 0, fd == -1 ? -2 : fd, CHAN_NOW));
@@ -404,7 +404,7 @@ TEST(a_number_that_is_closed_or_used_again_is_not_ours)
 		char got[8] = "";
 
 		ASSERT_EQ(0, chan_make(e, 4, 1, 0));
-		k = recv_case(e[0], NULL, 0);
+		k = chan_recv_case(e[0], NULL, 0);
 		switch (kind) {
 		case 0:
 			fd = dup(e[0]);
@@ -542,7 +542,9 @@ TEST(every_form_tells_a_message_from_the_end)
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
 	ASSERT_EQ(0, chan_make(idle, 4, 1, 0));
 	for (int k = 0; k < 10; k++) {
-		struct chan_case c[2] = { recv_case(e[0], &v, 4), recv_case(idle[0], &w, 4) };
+		struct chan_case c[2] = {
+			chan_recv_case(e[0], &v, 4), chan_recv_case(idle[0], &w, 4),
+		};
 		int64_t deadline = k & 1 ? CHAN_NOW : k & 2 ? SOON : CHAN_FOREVER;
 
 		if (k == 8) {

@@ -10,7 +10,7 @@ enum { RECV, RECV_NOW, RECV_SOON, SELECT, SELECT_NOW, SELECT_TWO, READ, FORMS };
 
 static long receive(int form, int rx, int idle, int *v)
 {
-	struct chan_case c[2] = { recv_case(rx, v, 4), recv_case(idle, v, 4) };
+	struct chan_case c[2] = { chan_recv_case(rx, v, 4), chan_recv_case(idle, v, 4) };
 	int64_t deadline[FORMS] = { CHAN_FOREVER, CHAN_NOW, SOON, CHAN_FOREVER, CHAN_NOW, SOON };
 	long r;
 
@@ -97,8 +97,8 @@ TEST(every_send_after_a_shut_is_EPIPE_without_a_signal_and_undelivered)
 			EXPECT_EQ(-EPIPE, chan_send(e[1], &v, 4, -1, 1));
 			EXPECT_EQ(-1, write(e[1], &v, 4));
 			EXPECT_EQ(EPIPE, errno);
-			c[0] = send_case(-1, &v, 4);
-			c[1] = send_case(e[1], &v, 4);
+			c[0] = chan_send_case(-1, &v, 4);
+			c[1] = chan_send_case(e[1], &v, 4);
 			EXPECT_EQ(1, chan_select(c, 2, 0, -1, i & 1 ? CHAN_NOW : CHAN_FOREVER));
 			EXPECT_EQ(-EPIPE, c[1].msg.res);
 		}
@@ -171,8 +171,8 @@ TEST(a_receivers_shut_lets_the_buffer_be_drained)
 static int select_recv(void *arg)
 {
 	struct op *o = arg;
-	struct chan_case c[3] = { recv_case(-1, &o->val, 4), recv_case(o->fd, &o->val, 4),
-				  recv_case(o->fd, &o->val, 4) };
+	struct chan_case c[3] = { chan_recv_case(-1, &o->val, 4), chan_recv_case(o->fd, &o->val, 4),
+				  chan_recv_case(o->fd, &o->val, 4) };
 	int r = chan_select(c, 3, 0, -1, SOON);
 
 	o->ret = r > 0 ? c[r].msg.res : -1000 + r;
@@ -182,7 +182,9 @@ static int select_recv(void *arg)
 static int select_send(void *arg)
 {
 	struct op *o = arg;
-	struct chan_case c[2] = { send_case(o->fd, &o->val, 4), send_case(o->fd, &o->val, 4) };
+	struct chan_case c[2] = {
+		chan_send_case(o->fd, &o->val, 4), chan_send_case(o->fd, &o->val, 4),
+	};
 	int r = chan_select(c, 2, 0, -1, SOON);
 
 	o->ret = r >= 0 ? c[r].msg.res : -1000 + r;

@@ -27,8 +27,8 @@ static void *caller(void *arg)
 		pthread_barrier_wait(&r->start);
 		if (r->over)
 			break;
-		c[0] = recv_case(r->fd, buf, 4);
-		c[1] = recv_case(r->e[0], buf, 4);
+		c[0] = chan_recv_case(r->fd, buf, 4);
+		c[1] = chan_recv_case(r->e[0], buf, 4);
 		if (r->select)
 			ret = chan_select(c, 2, 0, -1, SOON);
 		else
@@ -125,11 +125,11 @@ static void *under_it(void *arg)
 			r = chan_send(o->e[1], &b, 1, o->g, SOON);
 			break;
 		case SELECT:
-			c = recv_case(o->e[0], &b, 1);
+			c = chan_recv_case(o->e[0], &b, 1);
 			r = chan_select(&c, 1, 0, o->g, SOON);
 			break;
 		case ROOM:	/* it may have been sent before */
-			c = send_case(o->e[1], &b, 1);
+			c = chan_send_case(o->e[1], &b, 1);
 			r = chan_select(&c, 1, 0, o->g, SOON);
 			if (!r && !c.msg.res)
 				r = -ECANCELED;

@@ -17,8 +17,10 @@ static void *in_crowd(void *arg)
 {
 	long i = (long)arg;
 	int v = 1;
-	struct chan_case c[2] = { recv_case(crowd.other[0], &v, 4),
-				  i & 1 ? send_case(crowd.e[1], &v, 4) : recv_case(crowd.e[0], &v, 4) };
+	struct chan_case c[2] = {
+		chan_recv_case(crowd.other[0], &v, 4),
+		i & 1 ? chan_send_case(crowd.e[1], &v, 4) : chan_recv_case(crowd.e[0], &v, 4),
+	};
 	long r;
 
 	if (i & 2) {
@@ -93,11 +95,13 @@ TEST(selects_leave_nothing_on_the_channels_they_did_not_use)
 	ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
 	ASSERT_EQ(0, chan_make(busy, 4, 1, 0));
 	for (int i = 0; i < n; i++) {
-		struct chan_case c[3] = { recv_case(idle[0], &v, 4), recv_case(idle[0], &v, 4),
-					  send_case(busy[1], &v, 4) };
+		struct chan_case c[3] = {
+			chan_recv_case(idle[0], &v, 4), chan_recv_case(idle[0], &v, 4),
+			chan_send_case(busy[1], &v, 4),
+		};
 
 		if (i & 1)
-			c[2] = recv_case(busy[0], &v, 4);
+			c[2] = chan_recv_case(busy[0], &v, 4);
 		ASSERT_EQ(2, chan_select(c, 3, 0, -1, CHAN_FOREVER));
 		/* and one that waited in vain */
 		if (i % 100 == 99)
@@ -126,7 +130,9 @@ struct sel {
 static void *sel_main(void *arg)
 {
 	struct sel *s = arg;
-	struct chan_case c[2] = { recv_case(s->a, &s->got[0], 4), recv_case(s->b, &s->got[1], 4) };
+	struct chan_case c[2] = {
+		chan_recv_case(s->a, &s->got[0], 4), chan_recv_case(s->b, &s->got[1], 4),
+	};
 
 	s->ret = chan_select(c, 2, 0, -1, SOON);
 	return NULL;
@@ -180,8 +186,8 @@ struct parked_call {
 static void *parked_main(void *arg)
 {
 	struct parked_call *p = arg;
-	struct chan_case c = p->form == 0 ? recv_case(p->fd, &p->got, 4) :
-					    send_case(p->fd, &p->got, 4);
+	struct chan_case c = p->form == 0 ? chan_recv_case(p->fd, &p->got, 4) :
+					    chan_send_case(p->fd, &p->got, 4);
 
 	if (p->form < 2) {
 		p->ret = chan_select(&c, 1, 0, -1, SOON);

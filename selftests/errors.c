@@ -172,7 +172,7 @@ TEST(of_several_errors_the_documented_one)
 	FAILS(ECANCELED, chan_recv(e[0], &v, 4, over, CHAN_NOW));
 	FAILS(ECONNRESET, chan_recv(e[0], &v, 4, live, CHAN_NOW));
 	FAILS(ECONNRESET, chan_recv(e[0], &v, 4, -1, 1));
-	c = recv_case(e[0], &v, 4);
+	c = chan_recv_case(e[0], &v, 4);
 	FAILS(ECANCELED, chan_select(&c, 1, 0, over, CHAN_NOW));
 	EXPECT_EQ(0, chan_select(&c, 1, 0, live, CHAN_NOW));
 	EXPECT_EQ(-ECONNRESET, c.msg.res);

@@ -63,10 +63,10 @@ static void env_make(struct __test_metadata *_metadata, struct env *v)
 	v->m = chan_join(v->g, -1, CHAN_NOW);
 	v->w = chan_watch(v->g);
 	ASSERT_EQ(0, chan_value_set(v->g, "key", "value", 5));
-	c = recv_case(v->b[0], NULL, 0);
+	c = chan_recv_case(v->b[0], NULL, 0);
 	v->armed = chan_arm(&c, 1, 0);
 	ASSERT_LE(0, v->armed);
-	c = recv_case(v->a[0], NULL, 8);
+	c = chan_recv_case(v->a[0], NULL, 8);
 	v->fired = chan_arm(&c, 1, 0);
 	ASSERT_LE(0, v->fired);
 	for (int i = 0; i < 4; i++)
@@ -199,8 +199,9 @@ static long select_many(struct env *v, int op, int fd, size_t len, int64_t deadl
 	long r;
 
 	for (int i = 0; i < CASES; i++)
-		c[i] = recv_case(v->b[0], v->buf + BIG, BIG);
-	c[CASES - 1] = op == CHAN_SEND ? send_case(fd, v->buf, len) : recv_case(fd, v->buf, len);
+		c[i] = chan_recv_case(v->b[0], v->buf + BIG, BIG);
+	c[CASES - 1] = op == CHAN_SEND ? chan_send_case(fd, v->buf, len) :
+		       chan_recv_case(fd, v->buf, len);
 	r = chan_select(c, CASES, 0, v->g, deadline);
 	return r < 0 ? r : c[r].msg.res;
 }
@@ -233,7 +234,7 @@ static long do_select_send(struct env *v)
 
 static long do_select_poll(struct env *v)
 {
-	struct chan_case c[2] = { recv_case(v->b[0], v->buf, BIG),
+	struct chan_case c[2] = { chan_recv_case(v->b[0], v->buf, BIG),
 				  { .fd = v->a[0], .op = CHAN_POLL, .events = POLLIN } };
 
 	return chan_select(c, 2, 0, -1, SOON);
@@ -241,21 +242,25 @@ static long do_select_poll(struct env *v)
 
 static long do_arm(struct env *v)
 {
-	struct chan_case c[2] = { recv_case(v->b[0], v->buf, BIG), recv_case(v->b[0], v->buf, 8) };
+	struct chan_case c[2] = {
+		chan_recv_case(v->b[0], v->buf, BIG), chan_recv_case(v->b[0], v->buf, 8),
+	};
 
 	return keep(v, chan_arm(c, 2, 0));
 }
 
 static long do_arm_send(struct env *v)
 {
-	struct chan_case c[2] = { recv_case(v->b[0], v->buf, BIG), send_case(v->a[1], v->buf, BIG) };
+	struct chan_case c[2] = {
+		chan_recv_case(v->b[0], v->buf, BIG), chan_send_case(v->a[1], v->buf, BIG),
+	};
 
 	return keep(v, chan_arm(c, 2, 0));
 }
 
 static long do_fired(struct env *v)
 {
-	struct chan_case c = recv_case(-1, v->buf, 8);
+	struct chan_case c = chan_recv_case(-1, v->buf, 8);
 	long r = chan_fired(v->fired, &c, 1);
 
 	return r < 0 ? r : c.msg.res;

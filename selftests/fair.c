@@ -33,8 +33,9 @@ static int stand(struct line *l, bool send)
 	int own = l->at % 2;
 
 	if (l->at % 3 == 2) {
-		k[own] = send ? send_case(l->e[1], &l->val, 4) : recv_case(l->e[0], &l->val, 4);
-		k[!own] = recv_case(l->idle[0], NULL, 0);
+		k[own] = send ? chan_send_case(l->e[1], &l->val, 4) :
+			 chan_recv_case(l->e[0], &l->val, 4);
+		k[!own] = chan_recv_case(l->idle[0], NULL, 0);
 		l->ret = chan_select(k, 2, 0, -1, SOON);
 		return l->ret == own ? l->ret = k[own].msg.res : 100;
 	}
@@ -198,7 +199,7 @@ TEST_F(fair, message_put_back_is_the_next)
 	}
 	for (int i = 0; i < 3; i++)
 		ASSERT_EQ(-EFAULT, chan_recv(self->e[0], (void *)8, 4, -1, CHAN_NOW));
-	k = recv_case(self->e[0], (void *)8, 4);
+	k = chan_recv_case(self->e[0], (void *)8, 4);
 	ASSERT_EQ(0, chan_select(&k, 1, 0, -1, CHAN_NOW));
 	ASSERT_EQ(-EFAULT, k.msg.res);
 	EXPECT_EQ(0, (int)info_of(self->e[0]).received);
@@ -299,7 +300,7 @@ struct pong { int a[2], b[2], stop[2], n; };
 static int spin(void *arg)
 {
 	struct pong *g = arg;
-	struct chan_case k = recv_case(g->stop[0], NULL, 0);
+	struct chan_case k = chan_recv_case(g->stop[0], NULL, 0);
 	int r;
 
 	one_cpu();
@@ -361,8 +362,8 @@ static int flooder(void *arg)
 	int v = 1, i;
 
 	do {
-		k[0] = send_case(f->c[1], &v, 4);
-		k[1] = recv_case(f->done[0], NULL, 0);
+		k[0] = chan_send_case(f->c[1], &v, 4);
+		k[1] = chan_recv_case(f->done[0], NULL, 0);
 		i = chan_select(k, 2, 0, -1, SOON);
 	} while (i == 0);
 	return i == 1 ? 0 : 1;
@@ -375,7 +376,7 @@ static int flooder(void *arg)
 static bool until_timer(struct flood *f, int timer, unsigned flags, int *passed_over)
 {
 	struct chan_case k[2] = {
-		{ .fd = timer, .op = CHAN_POLL, .events = POLLIN }, recv_case(f->c[0], NULL, 0),
+		chan_poll_case(timer, POLLIN), chan_recv_case(f->c[0], NULL, 0),
 	};
 	struct pollfd p = { .fd = timer, .events = POLLIN };
 	int v, i;

@@ -73,7 +73,7 @@ enum { SHORT, FULL, FILE_IO, SELECT, FORMS };
 
 static long send_as(int form, int fd, const void *buf, size_t len)
 {
-	struct chan_case c = send_case(fd, buf, len);
+	struct chan_case c = chan_send_case(fd, buf, len);
 	long r;
 
 	switch (form) {
@@ -91,7 +91,7 @@ static long send_as(int form, int fd, const void *buf, size_t len)
 
 static long recv_as(int form, int fd, void *buf, size_t len)
 {
-	struct chan_case c = recv_case(fd, buf, len);
+	struct chan_case c = chan_recv_case(fd, buf, len);
 	long r;
 
 	switch (form) {
@@ -274,7 +274,7 @@ TEST(a_stuck_array_of_cases_stalls_nobody)
 	ASSERT_EQ(0, chan_make(other, 4, 0, 0));
 	for (unsigned cap = 0; cap < 3; cap += 2) {
 		ASSERT_EQ(0, chan_make(e, 4, cap, 0));
-		*(struct chan_case *)content = recv_case(e[0], &got, 4);
+		*(struct chan_case *)content = chan_recv_case(e[0], &got, 4);
 		got = -1;
 		trap_again(&t);
 		j = (struct sel_job){ .via = other[0], .s = { .cases = (uintptr_t)t.page, .n = 1,
@@ -313,8 +313,8 @@ TEST(a_stuck_select_holds_up_none_of_its_channels)
 	trap_again(&t);
 	ASSERT_EQ(0, chan_make(a, PAGE, 0, 0));
 	ASSERT_EQ(0, chan_make(b, PAGE, 2, 0));
-	c[0] = recv_case(b[0], &got, 4);
-	c[1] = send_case(a[1], t.page, BIG);
+	c[0] = chan_recv_case(b[0], &got, 4);
+	c[1] = chan_send_case(a[1], t.page, BIG);
 	j = (struct sel_job){ .via = a[0], .s = { .cases = (uintptr_t)c, .n = 2,
 					  .deadline = SOON, .under = -1 } };
 	pthread_create(&j.t, NULL, sel_main, &j);

@@ -158,7 +158,7 @@ TEST_F(fds, what_may_not)
 
 	ASSERT_EQ(0, chan_make(other, 4, 0, 0));
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_DGRAM, 0, sv));
-	c = recv_case(other[0], self->buf, 4);
+	c = chan_recv_case(other[0], self->buf, 4);
 	int bad[] = {
 		self->e[0], other[0], sv[0], epoll_create1(0), chan_arm(&c, 1, 0),
 		open("/dev/kchan", O_RDWR),
@@ -299,7 +299,7 @@ TEST_F(fds, select_and_armed_select_carry_them)
 	int two[] = { self->p[0], self->p[1] }, e[2];
 
 	ASSERT_EQ(0, chan_make(e, 64, 0, CHAN_FDS));
-	struct chan_case r = recv_case(e[0], self->buf, 64), s = send_case(e[1], "hi", 2);
+	struct chan_case r = chan_recv_case(e[0], self->buf, 64), s = chan_send_case(e[1], "hi", 2);
 	s.msg.fds = two;
 	s.msg.nfds = 2;
 	int a = chan_arm(&r, 1, 0);	/* no room: a send that waits has EMSGSIZE for it */

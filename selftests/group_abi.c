@@ -478,7 +478,7 @@ TEST_F(abi, under_of_other_calls)
 	int v = 1;
 
 	for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		struct chan_case c = send_case(self->tx, &v, 4);
+		struct chan_case c = chan_send_case(self->tx, &v, 4);
 
 		EXPECT_EQ(bad[i].want, chan_send(self->tx, &v, 4, bad[i].under, CHAN_NOW));
 		EXPECT_EQ(bad[i].want, chan_recv(self->rx, &v, 4, bad[i].under, CHAN_NOW));

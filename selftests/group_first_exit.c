@@ -132,7 +132,7 @@ static int serve(struct server *s)
 static int shut_down(int member, void *arg)
 {
 	struct server *s = arg;
-	struct chan_case c = recv_case(s->returned[0], NULL, 0);
+	struct chan_case c = chan_recv_case(s->returned[0], NULL, 0);
 	int r = chan_select(&c, 1, 0, member, SOON);
 
 	if (r != -ECANCELED)

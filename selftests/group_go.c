@@ -313,7 +313,7 @@ TEST(no_other_call_starts_a_thread_or_a_process)
 	g = chan_group(-1, chan_after(1000000 * MS), 0, 1);
 	w = chan_watch(g);
 	m = chan_join(g, w, SOON);
-	struct chan_case cs[2] = { recv_case(e[0], &v, 4), send_case(e[1], &v, 4) };
+	struct chan_case cs[2] = { chan_recv_case(e[0], &v, 4), chan_send_case(e[1], &v, 4) };
 
 	EXPECT_EQ(1, thread_count());
 	EXPECT_EQ(0, chan_send(e[1], &v, 4, g, SOON));

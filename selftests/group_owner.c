@@ -25,8 +25,8 @@ static long waits(struct caller *c)
 	case SEND:
 		return chan_send(w->full, &v, 4, c->under, c->deadline);
 	case SELECT:
-		cs[0] = recv_case(w->rx, &v, 4);
-		cs[1] = send_case(w->full, &v, 4);
+		cs[0] = chan_recv_case(w->rx, &v, 4);
+		cs[1] = chan_send_case(w->full, &v, 4);
 		return chan_select(cs, 2, 0, c->under, c->deadline);
 	case NOTHING:
 		return chan_select(NULL, 0, 0, c->under, c->deadline);

@@ -65,11 +65,11 @@ static int call_run(void *arg)
 		c->ret = chan_recvm(c->e[0], &m, 1, c->under, c->deadline);
 		break;
 	case SELECT_SEND:
-		s = send_case(c->e[1], &c->v, sizeof(c->v));
+		s = chan_send_case(c->e[1], &c->v, sizeof(c->v));
 		c->ret = chan_select(&s, 1, 0, c->under, c->deadline);
 		break;
 	case SELECT_RECV:
-		s = recv_case(c->e[0], &c->v, sizeof(c->v));
+		s = chan_recv_case(c->e[0], &c->v, sizeof(c->v));
 		c->ret = chan_select(&s, 1, 0, c->under, c->deadline);
 		break;
 	case SELECT_POLL:
@@ -310,7 +310,9 @@ TEST(an_ended_group_comes_before_all_else_but_the_calls_own_faults)
 		ASSERT_EQ(0, chan_make(e, 4, 2, 0));
 		ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
 		for (int k = 0; k < 3; k++) {
-			struct chan_case s[2] = { send_case(e[1], &v, 4), recv_case(e[0], &in, 4) };
+			struct chan_case s[2] = {
+				chan_send_case(e[1], &v, 4), chan_recv_case(e[0], &in, 4),
+			};
 
 			/* they could all be done */
 			EXPECT_EQ(want, chan_send(e[1], &v, 4, g[i], when[k]));
@@ -631,7 +633,7 @@ static long late_batch(struct late *l)
 
 static long late_select(struct late *l)
 {
-	struct chan_case c = send_case(l->e[1], "", 1);
+	struct chan_case c = chan_send_case(l->e[1], "", 1);
 
 	return chan_select(&c, 1, 0, l->g, CHAN_NOW);
 }

@@ -47,7 +47,7 @@ struct receiver {
 static void *receive(void *arg)
 {
 	struct receiver *r = arg;
-	struct chan_case c = recv_case(r->rx, r->buf, LEN);
+	struct chan_case c = chan_recv_case(r->rx, r->buf, LEN);
 	struct chan_msg m = { .buf = r->buf, .len = LEN };
 
 	switch (r->way) {
@@ -188,7 +188,7 @@ TEST_F(in_hand, receivers_hold_no_more_than_their_quota)
 
 static void arm_all(int rx, int *armed, char *buf)
 {
-	struct chan_case c = recv_case(rx, buf, LEN);
+	struct chan_case c = chan_recv_case(rx, buf, LEN);
 
 	for (int i = 0; i < ARMED; i++) {
 		armed[i] = chan_arm(&c, 1, 0);
@@ -216,7 +216,7 @@ static void arm_within_quota(void *arg)
 	NEED(read(w->go[0], &x, 1) == 1);
 	NEED(!chan_make(e, 8, 1, 0));
 	for (int i = 0; i < ARMED; i++) {
-		struct chan_case c = recv_case(w->e[0], message, LEN);
+		struct chan_case c = chan_recv_case(w->e[0], message, LEN);
 
 		NEED(!chan_fired(armed[i], &c, 1));
 		NEED(c.msg.res == LEN);
@@ -267,7 +267,7 @@ TEST_F(in_hand, a_receiver_s_exemption_holds_whoever_sends)
 	arm_all(e[0], armed, message);
 	EXPECT_EQ(0, as_user(1000, send_as_user, &e[1]));
 	for (int i = 0; i < ARMED; i++) {
-		struct chan_case c = recv_case(e[0], message, LEN);
+		struct chan_case c = chan_recv_case(e[0], message, LEN);
 
 		EXPECT_EQ(0, chan_fired(armed[i], &c, 1));
 		EXPECT_EQ(LEN, c.msg.res);

@@ -195,8 +195,10 @@ TEST_F(info, parked_calls_are_counted_and_are_no_references)
 static int select_both(void *arg)
 {
 	struct op *o = arg;
-	struct chan_case c[3] = { recv_case(o->fd, &o->val, 4), recv_case(o->fd, &o->val, 4),
-				  send_case(o->val, &o->val, 4) };
+	struct chan_case c[3] = {
+		chan_recv_case(o->fd, &o->val, 4), chan_recv_case(o->fd, &o->val, 4),
+		chan_send_case(o->val, &o->val, 4),
+	};
 
 	o->ret = chan_select(c, 3, 0, -1, SOON);
 	return 0;
@@ -291,7 +293,7 @@ TEST(chan_kind_of_ours_and_of_foreign_descriptors)
 	sigemptyset(&none);
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 	group = chan_group(-1, CHAN_FOREVER, 0, 0);
-	c = recv_case(e[0], &v, 4);
+	c = chan_recv_case(e[0], &v, 4);
 	struct { int fd, kind; } ours[] = {
 		{ e[0], CHAN_RX }, { e[1], CHAN_TX }, { group, CHAN_GROUP },
 		{ chan_watch(group), CHAN_WATCH }, { chan_join(group, -1, CHAN_NOW), CHAN_GROUP },

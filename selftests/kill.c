@@ -70,8 +70,8 @@ static void send_for_ever(struct ledger *l, unsigned seed)
 			r = r < 0 ? -errno : r - (long)len;
 			break;
 		default:
-			c[0] = send_case(l->ch[0][1], msg, len);
-			c[1] = send_case(l->ch[1][1], msg, len);
+			c[0] = chan_send_case(l->ch[0][1], msg, len);
+			c[1] = chan_send_case(l->ch[1][1], msg, len);
 			r = chan_select(c, 2, 0, i ? -1 : l->group, CHAN_FOREVER);
 			r = r < 0 ? r : c[r].msg.res;
 		}
@@ -105,8 +105,8 @@ static void receive_for_ever(struct ledger *l, unsigned me, unsigned seed)
 			r = r < 0 ? -errno : !r ? -EPIPE : r;
 			break;
 		default:
-			c[0] = recv_case(l->ch[0][0], in, BIG);
-			c[1] = recv_case(l->ch[1][0], l->in[me][1].buf, BIG);
+			c[0] = chan_recv_case(l->ch[0][0], in, BIG);
+			c[1] = chan_recv_case(l->ch[1][0], l->in[me][1].buf, BIG);
 			r = chan_select(c, 2, 0, i ? -1 : l->group, CHAN_FOREVER);
 			if (r >= 0) {
 				in = l->in[me][r].buf;
@@ -267,7 +267,7 @@ enum { SHORT, UNDER, FILE_IO, SELECT, FORMS };
 
 static long send_as(int form, int fd, const void *buf, size_t len, int group)
 {
-	struct chan_case c = send_case(fd, buf, len);
+	struct chan_case c = chan_send_case(fd, buf, len);
 	long r;
 
 	switch (form) {
@@ -285,7 +285,7 @@ static long send_as(int form, int fd, const void *buf, size_t len, int group)
 
 static long recv_as(int form, int fd, void *buf, size_t len, int group)
 {
-	struct chan_case c = recv_case(fd, buf, len);
+	struct chan_case c = chan_recv_case(fd, buf, len);
 	long r;
 
 	switch (form) {
@@ -380,7 +380,9 @@ TEST(a_sender_killed_while_parked_leaves_no_message)
 		x = fork();
 		if (!x) {
 			int v = 3;
-			struct chan_case c[2] = { send_case(e[1], &v, 4), recv_case(d[0], &v, 4) };
+			struct chan_case c[2] = {
+				chan_send_case(e[1], &v, 4), chan_recv_case(d[0], &v, 4),
+			};
 
 			chan_select(c, 2, 0, -1, SOON);
 			_exit(1);

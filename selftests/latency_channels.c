@@ -36,7 +36,7 @@ FIXTURE_TEARDOWN(latency)
 /* @n armed receives from @rx, with room for 4 bytes; each receives from @other, too. */
 static bool arm(int *armed, int n, int rx, int other)
 {
-	struct chan_case k[2] = { recv_case(rx, room, 4), recv_case(other, room, 4) };
+	struct chan_case k[2] = { chan_recv_case(rx, room, 4), chan_recv_case(other, room, 4) };
 
 	for (int i = 0; i < n; i++) {
 		armed[i] = chan_arm(k, other >= 0 ? 2 : 1, 0);
@@ -62,7 +62,7 @@ TEST_F(latency, of_a_send_that_nobody_has_room_for)
 
 TEST_F(latency, of_a_send_to_the_last_of_many)
 {
-	struct chan_case k = recv_case(self->c[0], room, LONG);
+	struct chan_case k = chan_recv_case(self->c[0], room, LONG);
 	int last;
 
 	ASSERT_TRUE(arm(self->armed, self->n, self->c[0], -1));
@@ -122,7 +122,7 @@ static const struct { const char *name; int want; } calls[] = {
 static int call_past(int i, int *c)
 {
 	struct pollfd p = { .fd = c[1], .events = POLLOUT };
-	struct chan_case k = send_case(c[1], message, 4);
+	struct chan_case k = chan_send_case(c[1], message, 4);
 
 	switch (i) {
 	case 0:
@@ -185,7 +185,7 @@ TEST_F(latency, of_one_channel_in_many_cases)
 	int n = self->n / 100;
 
 	for (int i = 0; i < 1024; i++)
-		k[i] = recv_case(self->c[0], room, 4);
+		k[i] = chan_recv_case(self->c[0], room, 4);
 	latency_begin(&self->l);
 	for (int i = 0; i < n; i++) {
 		self->armed[i] = chan_arm(k, 1024, 0);

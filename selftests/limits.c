@@ -593,7 +593,7 @@ TEST_F(limits, messages_that_came_back)
 	ASSERT_EQ(0, chan_make(e, BIG, 0, 0));
 	small = bytes_in_use();
 	EXPECT_GT(before + 10000, small);
-	c = recv_case(e[0], NULL, BIG);
+	c = chan_recv_case(e[0], NULL, BIG);
 	armed = chan_arm(&c, 1, 0);
 	ASSERT_LE(0, armed);
 	ASSERT_EQ(0, chan_send(e[1], text, BIG, -1, CHAN_NOW));
@@ -612,7 +612,7 @@ TEST_F(limits, messages_that_came_back)
 
 	/* by a receive that fails */
 	for (size_t len = 100; len <= BIG; len += BIG - 100) {
-		c = send_case(e[1], text, len);
+		c = chan_send_case(e[1], text, len);
 		armed = chan_arm(&c, 1, 0);
 		ASSERT_LE(0, armed);
 		bad = chan_recv(e[0], (void *)8, BIG, -1, SOON);
@@ -644,7 +644,7 @@ static void hoard(void *arg)
 			break;
 		}
 		for (k = 0; k < 10; k++) {
-			c = recv_case(e[0], NULL, BIG);
+			c = chan_recv_case(e[0], NULL, BIG);
 			armed[k] = chan_arm(&c, 1, 0);
 			if (armed[k] < 0)
 				break;

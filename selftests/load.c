@@ -320,7 +320,9 @@ static void *wait_in_crowd(void *arg)
 	int v;
 
 	for (int i = 0; i < l->rounds; i++) {
-		struct chan_case k[2] = { recv_case(l->all, &v, 4), recv_case(l->mine, &v, 4) };
+		struct chan_case k[2] = {
+			chan_recv_case(l->all, &v, 4), chan_recv_case(l->mine, &v, 4),
+		};
 
 		l->bad += chan_select(k, 2, 0, -1, CHAN_FOREVER) != 1 || k[1].msg.res != 4;
 	}
@@ -385,8 +387,8 @@ static int thrice(void *arg)
 {
 	struct crew *c = arg;
 	int v;
-	struct chan_case k[3] = { recv_case(c->e[0], &v, 4), recv_case(c->e[0], &v, 4),
-				  recv_case(c->e[0], &v, 4) };
+	struct chan_case k[3] = { chan_recv_case(c->e[0], &v, 4), chan_recv_case(c->e[0], &v, 4),
+				  chan_recv_case(c->e[0], &v, 4) };
 	long r = chan_select(k, 3, 0, -1, CHAN_FOREVER);
 
 	WANT(r >= 0 && k[r].msg.res == -EPIPE);

@@ -144,11 +144,13 @@ static int add_locked_by_select(void *arg)
 	char b;
 
 	for (int i = 0; i < c->n; i++) {
-		struct chan_case s[2] = { send_case(c->e[1], "x", 1), recv_case(c->f[0], &b, 1) };
+		struct chan_case s[2] = {
+			chan_send_case(c->e[1], "x", 1), chan_recv_case(c->f[0], &b, 1),
+		};
 
 		WANT(chan_select(s, 2, 0, -1, SOON) == 0);
 		add_slowly(c);
-		s[0] = recv_case(c->e[0], &b, 1);
+		s[0] = chan_recv_case(c->e[0], &b, 1);
 		WANT(chan_select(s, 2, 0, -1, SOON) == 0);
 	}
 	return 0;
@@ -197,8 +199,8 @@ TEST_F(memory, a_parked_senders_memory_comes_with_its_message)
 	ASSERT_EQ(0, chan_make(c->f, sizeof(int), 0, 0));
 	ASSERT_TRUE(party_start(&self->p, variant->proc, send_pairs, c));
 	for (int i = 0; i < c->n; i++) {
-		struct chan_case s[2] = { recv_case(c->e[0], &k, sizeof(k)),
-					  recv_case(c->f[0], &none, sizeof(none)) };
+		struct chan_case s[2] = { chan_recv_case(c->e[0], &k, sizeof(k)),
+					  chan_recv_case(c->f[0], &none, sizeof(none)) };
 
 		ASSERT_EQ(4, chan_recv(c->e[0], &k, sizeof(k), -1, SOON));
 		ASSERT_EQ(-1, k);
@@ -367,7 +369,7 @@ static int see_groups_end(void *arg)
 
 	close_mine(c, c->group);
 	for (int i = 0; i < MANY; i++) {
-		struct chan_case s = recv_case(c->e[0], &b, 1);
+		struct chan_case s = chan_recv_case(c->e[0], &b, 1);
 
 		switch (i % 4) {
 		case 0:

@@ -19,7 +19,7 @@ FIXTURE_SETUP(chroot)
 	ASSERT_EQ(0, chan_make(self->e, 8, 1, 0));
 	self->g = chan_group(-1, CHAN_FOREVER, 0, 0);
 	self->w = chan_watch(self->g);
-	c = recv_case(self->e[0], self->buf, 8);
+	c = chan_recv_case(self->e[0], self->buf, 8);
 	self->a = chan_arm(&c, 1, 0);
 	self->ev = eventfd(0, EFD_CLOEXEC);
 	ASSERT_EQ(0, pipe(self->p));
@@ -37,11 +37,6 @@ FIXTURE_TEARDOWN(chroot)
 {
 }
 
-static struct chan_case poll_case(int fd, unsigned events)
-{
-	return (struct chan_case){ .fd = fd, .op = CHAN_POLL, .events = events };
-}
-
 /* Ours may stand anywhere among what is polled, and be of any kind. */
 TEST_F(chroot, a_select_that_polls_one_of_ours_works)
 {
@@ -54,8 +49,8 @@ TEST_F(chroot, a_select_that_polls_one_of_ours_works)
 			int n = 0;
 
 			for (int j = 0; j < 4; j++)
-				k[j] = j == at ? poll_case(ours[i], POLLPRI) :
-				       poll_case(others[n++], POLLPRI);
+				k[j] = j == at ? chan_poll_case(ours[i], POLLPRI) :
+				       chan_poll_case(others[n++], POLLPRI);
 			EXPECT_EQ(-EAGAIN, chan_select(k, 4, 0, -1, CHAN_NOW)) TH_LOG("%d", i);
 			EXPECT_EQ(-ETIMEDOUT, chan_select(k, 4, 0, -1, chan_after(MS)));
 			k[at].events = POLLIN | POLLOUT;
@@ -77,7 +72,9 @@ TEST_F(chroot, such_a_select_is_woken)
 	int ours[] = { self->g, self->w };
 
 	for (int i = 0; i < 2; i++) {
-		struct chan_case k[2] = { poll_case(self->p[0], POLLIN), poll_case(ours[i], POLLIN) };
+		struct chan_case k[2] = {
+			chan_poll_case(self->p[0], POLLIN), chan_poll_case(ours[i], POLLIN),
+		};
 		pthread_t t;
 
 		ASSERT_EQ(0, pthread_create(&t, NULL, cancel_soon, &self->g));
@@ -91,7 +88,7 @@ TEST_F(chroot, a_select_of_nothing_but_a_group_works)
 {
 	EXPECT_EQ(-EAGAIN, chan_select(NULL, 0, 0, self->g, CHAN_NOW));
 	EXPECT_EQ(-ETIMEDOUT, chan_select(NULL, 0, 0, self->w, chan_after(MS)));
-	struct chan_case k = poll_case(self->p[0], POLLIN);
+	struct chan_case k = chan_poll_case(self->p[0], POLLIN);
 	EXPECT_EQ(-EAGAIN, chan_select(&k, 1, 0, self->w, CHAN_NOW));
 	ASSERT_EQ(0, chan_cancel(self->g, 0, NULL));
 	EXPECT_EQ(-ECANCELED, chan_select(NULL, 0, 0, self->w, SOON));
@@ -100,8 +97,10 @@ TEST_F(chroot, a_select_of_nothing_but_a_group_works)
 
 TEST_F(chroot, a_select_that_names_none_of_ours_needs_the_device)
 {
-	struct chan_case k[4] = { poll_case(self->p[1], POLLOUT), poll_case(self->ev, POLLOUT),
-				  poll_case(self->sv[0], POLLOUT), poll_case(-1, POLLOUT) };
+	struct chan_case k[4] = {
+		chan_poll_case(self->p[1], POLLOUT), chan_poll_case(self->ev, POLLOUT),
+		chan_poll_case(self->sv[0], POLLOUT), chan_poll_case(-1, POLLOUT),
+	};
 
 	for (unsigned n = 0; n <= 4; n++) {
 		errno = 0;
@@ -117,11 +116,13 @@ TEST_F(chroot, a_select_that_names_none_of_ours_needs_the_device)
 
 TEST_F(chroot, sends_receives_and_arming_work)
 {
-	struct chan_case k[2] = { send_case(self->e[1], "abcd", 4), poll_case(self->p[0], POLLIN) };
+	struct chan_case k[2] = {
+		chan_send_case(self->e[1], "abcd", 4), chan_poll_case(self->p[0], POLLIN),
+	};
 	int a;
 
 	EXPECT_EQ(0, chan_select(k, 2, 0, -1, CHAN_NOW));
-	k[0] = recv_case(self->e[0], self->buf, 8);
+	k[0] = chan_recv_case(self->e[0], self->buf, 8);
 	a = chan_arm(k, 1, 0);
 	EXPECT_LE(0, a);
 	EXPECT_EQ(0, chan_fired(self->a, k, 1));

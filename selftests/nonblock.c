@@ -85,8 +85,8 @@ TEST(a_select_that_takes_what_is_ready_until_nothing_is)
 		ASSERT_EQ(-EAGAIN, chan_select(NULL, 0, 0, -1, CHAN_NOW));
 		ASSERT_EQ(0, chan_make(a, 4, 1, 0));
 		ASSERT_EQ(0, chan_make(b, 4, 1, 0));
-		struct chan_case c[2] = { send_case(first ? -1 : a[1], &value[0], 4),
-					  send_case(b[1], &value[1], 4) };
+		struct chan_case c[2] = { chan_send_case(first ? -1 : a[1], &value[0], 4),
+					  chan_send_case(b[1], &value[1], 4) };
 
 		while ((r = chan_select(c, 2, 0, -1, CHAN_NOW)) >= 0) {
 			EXPECT_EQ(0, c[r].msg.res);
@@ -113,8 +113,8 @@ static int judge(void *arg)
 	int v, w;
 
 	for (int i = 0; i < s->n; i++) {
-		struct chan_case c[2] = { recv_case(s->c[i & 1][0], &v, 4),
-					  recv_case(s->c[!(i & 1)][0], &v, 4) };
+		struct chan_case c[2] = { chan_recv_case(s->c[i & 1][0], &v, 4),
+					  chan_recv_case(s->c[!(i & 1)][0], &v, 4) };
 
 		if (chan_recv(s->go[0], &w, 4, -1, SOON) != 4 ||
 		    chan_select(c, 2, i & 2 ? CHAN_PRIO : 0, -1, CHAN_NOW) < 0)
@@ -333,7 +333,7 @@ static int mark(void *arg)
 	int i;
 
 	for (;;) {
-		c = recv_case(m->e[0], &i, 4);
+		c = chan_recv_case(m->e[0], &i, 4);
 		if (chan_select(&c, 1, 0, -1, SOON))
 			return 1;
 		if (c.msg.res == -EPIPE)

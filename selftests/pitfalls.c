@@ -229,7 +229,7 @@ static void *hurried(void *arg)
 
 	while (!stopped()) {
 		int64_t until = chan_after(rand_r(&seed) % 60000);
-		struct chan_case c = recv_case(h->e[0], &v, 4);
+		struct chan_case c = chan_recv_case(h->e[0], &v, 4);
 		long r;
 
 		switch (rand_r(&seed) % 3) {
@@ -270,7 +270,7 @@ TEST(what_was_done_is_never_reported_late)
 			pthread_create(&t[i], NULL, hurried, &h);
 		for (int i = 0; i < quick(5000, 800) || (!sent && i < 100000); i++) {
 			int64_t until = chan_after(rand_r(&seed) % 60000);
-			struct chan_case c = send_case(h.e[1], &v, 4);
+			struct chan_case c = chan_send_case(h.e[1], &v, 4);
 			long r;
 
 			if (i % 5 == 0)
@@ -315,7 +315,7 @@ TEST(restarts_do_not_stretch_a_deadline)
 
 	sigaction(SIGALRM, &sa, NULL);
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	c = recv_case(e[0], &v, 4);
+	c = chan_recv_case(e[0], &v, 4);
 	for (int i = 0; i < 3; i++) {
 		int64_t t0 = chan_after(0), until = chan_after(60 * MS);
 
@@ -408,7 +408,7 @@ TEST(an_end_cannot_be_made_into_the_other)
 		EXPECT_EQ(ESPIPE, errno);
 		EXPECT_EQ(-1, ftruncate(d, 0));
 		/* of a select's cases, too */
-		struct chan_case c = side ? recv_case(d, &v, 4) : send_case(d, &v, 4);
+		struct chan_case c = side ? chan_recv_case(d, &v, 4) : chan_send_case(d, &v, 4);
 
 		EXPECT_EQ(-EBADF, chan_select(&c, 1, 0, -1, CHAN_NOW));
 		EXPECT_EQ(-EBADF, chan_arm(&c, 1, 0));
@@ -485,7 +485,7 @@ TEST(a_message_brings_its_own_bytes_alone)
 	ASSERT_EQ(0, chan_make(e, sizeof(in), 1, 0));
 	for (unsigned len = 0; len < 280; len++) {
 		for (int form = 0; form < 3; form++) {
-			struct chan_case c = recv_case(e[0], out, sizeof(out));
+			struct chan_case c = chan_recv_case(e[0], out, sizeof(out));
 
 			memset(in, 0x55, sizeof(in));
 			ASSERT_EQ(0, chan_send(e[1], in, sizeof(in) - 20, -1, CHAN_NOW));

@@ -9,7 +9,7 @@ enum { PLAIN, UNDER, SELECT, SHORT, READ, WAYS };
 static long take(int fd, int way)
 {
 	char buf[8];
-	struct chan_case c = recv_case(fd, buf, sizeof(buf));
+	struct chan_case c = chan_recv_case(fd, buf, sizeof(buf));
 	int g;
 	long r;
 

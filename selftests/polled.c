@@ -10,11 +10,6 @@
 #include "harness.h"
 #include "util.h"
 
-static struct chan_case poll_case(int fd, unsigned events)
-{
-	return (struct chan_case){ .fd = fd, .op = CHAN_POLL, .events = events };
-}
-
 TEST(a_ready_file_is_chosen_and_its_events_are_told)
 {
 	int p[2], e[2];
@@ -23,8 +18,8 @@ TEST(a_ready_file_is_chosen_and_its_events_are_told)
 	ASSERT_EQ(0, pipe(p));
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
 	ASSERT_EQ(1, write(p[1], "x", 1));
-	struct chan_case c[] = { recv_case(e[0], buf, 4), poll_case(p[0], POLLIN),
-				 poll_case(p[1], POLLIN) };
+	struct chan_case c[] = { chan_recv_case(e[0], buf, 4), chan_poll_case(p[0], POLLIN),
+				 chan_poll_case(p[1], POLLIN) };
 	c[0].revents = c[2].revents = 77;
 	c[1].msg.res = -5;
 	ASSERT_EQ(1, chan_select(c, 3, 0, -1, SOON));
@@ -44,7 +39,7 @@ TEST(hang_up_and_error_need_not_be_asked_for)
 	int p[2];
 
 	ASSERT_EQ(0, pipe(p));
-	struct chan_case c = poll_case(p[0], 0);
+	struct chan_case c = chan_poll_case(p[0], 0);
 	EXPECT_EQ(-EAGAIN, chan_select(&c, 1, 0, -1, CHAN_NOW));
 	close(p[1]);
 	ASSERT_EQ(0, chan_select(&c, 1, 0, -1, SOON));
@@ -56,7 +51,7 @@ TEST(a_file_without_poll_is_always_ready)
 {
 	int fd = open("/proc/self/exe", O_RDONLY);
 
-	struct chan_case c = poll_case(fd, POLLIN | POLLOUT);
+	struct chan_case c = chan_poll_case(fd, POLLIN | POLLOUT);
 	ASSERT_EQ(0, chan_select(&c, 1, 0, -1, CHAN_NOW));
 	EXPECT_EQ(POLLIN | POLLOUT, c.revents);
 	c.events = 0;
@@ -120,7 +115,9 @@ TEST(each_kind_of_file_wakes_a_waiting_select)
 		{ g, POLLIN }, { other[0], POLLIN },
 	};
 	for (unsigned i = 0; i < 6; i++) {
-		struct chan_case c[] = { recv_case(e[0], buf, 4), poll_case(kinds[i].fd, kinds[i].ev) };
+		struct chan_case c[] = {
+			chan_recv_case(e[0], buf, 4), chan_poll_case(kinds[i].fd, kinds[i].ev),
+		};
 		struct sel s;
 
 		start(&s, c, 2);
@@ -138,7 +135,7 @@ TEST(each_kind_of_file_wakes_a_waiting_select)
 		EXPECT_TRUE(parked(e[0], 0, 0));
 	}
 	/* a signal of this thread's own, which another can't wait for */
-	struct chan_case c = poll_case(sfd, POLLIN);
+	struct chan_case c = chan_poll_case(sfd, POLLIN);
 	EXPECT_EQ(-EAGAIN, chan_select(&c, 1, 0, -1, CHAN_NOW));
 	raise(SIGUSR1);
 	EXPECT_EQ(0, chan_select(&c, 1, 0, -1, SOON));
@@ -154,8 +151,8 @@ TEST(closing_a_polled_group_or_end_acts_at_once)
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 	ASSERT_EQ(0, chan_make(o, 4, 0, 0));
-	struct chan_case c[] = { recv_case(e[0], buf, 4), poll_case(g, POLLIN),
-				 poll_case(o[0], POLLIN) };
+	struct chan_case c[] = { chan_recv_case(e[0], buf, 4), chan_poll_case(g, POLLIN),
+				 chan_poll_case(o[0], POLLIN) };
 	start(&s, c, 3);
 	ASSERT_TRUE(parked(e[0], 0, 1));
 	close(g);
@@ -196,7 +193,7 @@ TEST(readiness_that_is_gone_does_not_fire)
 	ASSERT_EQ(0, pipe2(p, O_NONBLOCK));
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
 	pthread_create(&t, NULL, steal, p);
-	struct chan_case c[] = { recv_case(e[0], buf, 4), poll_case(p[0], POLLIN) };
+	struct chan_case c[] = { chan_recv_case(e[0], buf, 4), chan_poll_case(p[0], POLLIN) };
 	for (int i = 0; i < n; i++) {
 		struct sel s;
 
@@ -248,7 +245,7 @@ TEST(a_poke_without_readiness_does_not_fire)
 	ASSERT_EQ(0, pipe2(p, O_NONBLOCK));
 	ASSERT_TRUE(one_cpu());
 	for (int i = 0; i < 10; i++) {
-		struct chan_case c = poll_case(p[0], POLLIN);
+		struct chan_case c = chan_poll_case(p[0], POLLIN);
 		pthread_t t;
 		void *bad;
 
@@ -268,7 +265,7 @@ TEST(exactly_one_of_file_and_channel)
 
 	ASSERT_EQ(0, pipe(p));
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
-	struct chan_case c[] = { recv_case(e[0], buf, 4), poll_case(p[0], POLLIN) };
+	struct chan_case c[] = { chan_recv_case(e[0], buf, 4), chan_poll_case(p[0], POLLIN) };
 	for (int i = 0; i < n; i++) {
 		ASSERT_EQ(1, write(p[1], "x", 1));
 		ASSERT_EQ(0, chan_send(e[1], "abcd", 4, -1, SOON));
@@ -299,7 +296,7 @@ TEST(a_group_ends_a_select_that_only_polls)
 	int p[2], g = chan_group(-1, chan_after(30 * MS), 0, 0);
 
 	ASSERT_EQ(0, pipe(p));
-	struct chan_case c = poll_case(p[0], POLLIN);
+	struct chan_case c = chan_poll_case(p[0], POLLIN);
 	EXPECT_EQ(-ETIMEDOUT, chan_select(&c, 1, 0, g, CHAN_FOREVER));
 	EXPECT_EQ(-ETIMEDOUT, chan_select(&c, 1, 0, g, CHAN_FOREVER));
 	close(g);
@@ -313,7 +310,7 @@ TEST(bad_descriptors_fail_the_call)
 
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
 	ASSERT_EQ(0, chan_send(e[1], "abcd", 4, -1, CHAN_NOW));
-	struct chan_case c[] = { recv_case(e[0], buf, 4), poll_case(999, POLLIN) };
+	struct chan_case c[] = { chan_recv_case(e[0], buf, 4), chan_poll_case(999, POLLIN) };
 	EXPECT_EQ(-EBADF, chan_select(c, 2, 0, -1, SOON));
 	c[1].fd = path;
 	EXPECT_EQ(-EBADF, chan_select(c, 2, 0, -1, SOON));
@@ -335,14 +332,15 @@ TEST(a_select_does_not_see_itself_wait)
 	ASSERT_EQ(0, chan_make(e, 1, 0, 0));
 	for (int i = 0; i < 40; i++) {
 		struct chan_case c[2] = {
-			i & 1 ? recv_case(e[0], &got, 1) : send_case(e[1], &b, 1),
+			i & 1 ? chan_recv_case(e[0], &got, 1) : chan_send_case(e[1], &b, 1),
 			{ .fd = e[!(i & 1) ? 0 : 1], .op = CHAN_POLL, .events = POLLIN | POLLOUT },
 		};
 
 		ASSERT_EQ(-ETIMEDOUT, chan_select(c, 2, 0, -1, chan_after(MS))) TH_LOG("round %d", i);
 	}
 	for (int i = 0; i < 2; i++) {
-		struct chan_case mine = i ? recv_case(e[0], &got, 1) : send_case(e[1], &b, 1);
+		struct chan_case mine = i ? chan_recv_case(e[0], &got, 1) :
+					chan_send_case(e[1], &b, 1);
 		struct chan_case c[2] = { mine, { .fd = e[i], .op = CHAN_POLL, .events = POLLIN | POLLOUT } };
 		int armed = chan_arm(&mine, 1, 0);
 
@@ -378,7 +376,7 @@ TEST(a_file_that_is_ready_in_time_is_chosen_by_who_runs_too_late)
 
 	ASSERT_TRUE(one_cpu());
 	for (int i = 0, tries = 0; i < 10; i += h.in_time) {
-		struct chan_case c = poll_case(h.fd, POLLIN);
+		struct chan_case c = chan_poll_case(h.fd, POLLIN);
 		pthread_t t;
 		void *bad;
 		int r;

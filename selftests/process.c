@@ -78,7 +78,8 @@ FIXTURE_TEARDOWN(gone)
 static int select_fails(int fd, int op, int want)
 {
 	int v = 0;
-	struct chan_case c = op == CHAN_RECV ? recv_case(fd, &v, 4) : send_case(fd, &v, 4);
+	struct chan_case c = op == CHAN_RECV ? chan_recv_case(fd, &v, 4) :
+			     chan_send_case(fd, &v, 4);
 
 	return chan_select(&c, 1, 0, -1, SOON) == 0 && c.msg.res == want ? 0 : 1;
 }

@@ -166,8 +166,8 @@ static void proxy(struct job *j)	/* a queue without a limit */
 
 	for (;;) {
 		struct chan_case k[2] = {
-			recv_case(s->found[0], &v, 4),
-			send_case(head == tail ? -1 : s->fed[1], &q[head], 4),
+			chan_recv_case(s->found[0], &v, 4),
+			chan_send_case(head == tail ? -1 : s->fed[1], &q[head], 4),
 		};
 		int i = chan_select(k, 2, 0, all, SOON);
 
@@ -355,8 +355,8 @@ static bool get_both(struct stream *a, struct stream *b, struct rat r[2])
 	struct chan_case k[4];
 
 	for (int i = 0; i < 2; i++) {
-		k[i] = send_case(s[i]->req[1], NULL, 0);
-		k[2 + i] = recv_case(-1, &r[i], sizeof(r[i]));
+		k[i] = chan_send_case(s[i]->req[1], NULL, 0);
+		k[2 + i] = chan_recv_case(-1, &r[i], sizeof(r[i]));
 	}
 	for (int n = 0; n < 4; n++) {
 		int i = chan_select(k, 4, 0, all, SOON);
@@ -451,10 +451,10 @@ static void do_split(struct job *j)
 
 	for (;;) {
 		struct chan_case k[4] = {
-			recv_case(waits[0] ? -1 : out[0]->req[0], NULL, 0),
-			recv_case(waits[1] ? -1 : out[1]->req[0], NULL, 0),
-			send_case(want ? src->req[1] : -1, NULL, 0),
-			recv_case(due ? src->dat[0] : -1, &r, sizeof(r)),
+			chan_recv_case(waits[0] ? -1 : out[0]->req[0], NULL, 0),
+			chan_recv_case(waits[1] ? -1 : out[1]->req[0], NULL, 0),
+			chan_send_case(want ? src->req[1] : -1, NULL, 0),
+			chan_recv_case(due ? src->dat[0] : -1, &r, sizeof(r)),
 		};
 		int i = chan_select(k, 4, 0, all, SOON);
 

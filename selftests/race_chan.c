@@ -6,7 +6,9 @@ RACES(chan)
 
 static long r_select(struct racer *r)	/* of @fd, or a message of @other */
 {
-	struct chan_case k[2] = { recv_case(r->fd, r->buf, 4), recv_case(r->other, r->buf + 8, 4) };
+	struct chan_case k[2] = {
+		chan_recv_case(r->fd, r->buf, 4), chan_recv_case(r->other, r->buf + 8, 4),
+	};
 	int i = chan_select(k, 2, CHAN_PRIO, r->under ?: -1, r->deadline);
 
 	return i < 0 || k[i].msg.res == 4 ? i : k[i].msg.res;
@@ -15,7 +17,7 @@ static long r_select(struct racer *r)	/* of @fd, or a message of @other */
 static long r_poll_select(struct racer *r)	/* @fd readable, or a message of @other */
 {
 	struct chan_case k[2] = { { .fd = r->fd, .op = CHAN_POLL, .events = POLLIN },
-				  recv_case(r->other, r->buf, 4) };
+				  chan_recv_case(r->other, r->buf, 4) };
 
 	return chan_select(k, 2, CHAN_PRIO, r->under ?: -1, r->deadline);
 }
@@ -41,7 +43,7 @@ static long r_fault(struct racer *r)	/* what it receives can't be stored */
 
 static long r_fault_select(struct racer *r)
 {
-	struct chan_case k = recv_case(r->fd, (void *)8, 64);
+	struct chan_case k = chan_recv_case(r->fd, (void *)8, 64);
 	int i = chan_select(&k, 1, 0, -1, r->deadline);
 
 	return i < 0 ? i : k.msg.res;
@@ -309,7 +311,9 @@ TEST_F(chan, a_peer_that_was_found_is_chosen_elsewhere)
 
 static long r_exchange(struct racer *r)	/* receive from @fd, or send to @other */
 {
-	struct chan_case k[2] = { recv_case(r->fd, r->buf, 4), send_case(r->other, r->buf + 8, 4) };
+	struct chan_case k[2] = {
+		chan_recv_case(r->fd, r->buf, 4), chan_send_case(r->other, r->buf + 8, 4),
+	};
 
 	return chan_select(k, 2, CHAN_PRIO, r->under ?: -1, r->deadline);
 }
@@ -730,7 +734,7 @@ TEST_F(chan, a_select_is_poked_or_chosen_at_its_deadline)
 
 static int arm2(int a, int b)
 {
-	struct chan_case k[2] = { recv_case(a, NULL, 4), recv_case(b, NULL, 4) };
+	struct chan_case k[2] = { chan_recv_case(a, NULL, 4), chan_recv_case(b, NULL, 4) };
 
 	return chan_arm(k, 2, 0);
 }
@@ -788,8 +792,8 @@ TEST_F(chan, an_armed_select_is_fetched_before_it_is_unparked)
 	EXPECT_EQ(0, now(a[1], 5));
 	ASSERT_TRUE(stopped_at("unpark", ANY));
 	EXPECT_EQ(-EAGAIN, now(b[1], 6));
-	k[0] = recv_case(a[0], &v, 4);
-	k[1] = recv_case(b[0], &v, 4);
+	k[0] = chan_recv_case(a[0], &v, 4);
+	k[1] = chan_recv_case(b[0], &v, 4);
 	EXPECT_EQ(0, chan_fired(armed, k, 2));
 	EXPECT_EQ(5, v);
 	close(armed);
@@ -802,7 +806,7 @@ TEST_F(chan, an_armed_select_is_fetched_before_it_is_unparked)
 
 static long r_fired(struct racer *r)
 {
-	struct chan_case k[2] = { recv_case(0, r->buf, 4), recv_case(0, r->buf, 4) };
+	struct chan_case k[2] = { chan_recv_case(0, r->buf, 4), chan_recv_case(0, r->buf, 4) };
 
 	return chan_fired(r->fd, k, 2);
 }

@@ -189,7 +189,9 @@ struct waiting {
 static int wait_in(void *arg)
 {
 	struct waiting *w = arg;
-	struct chan_case c[2] = { recv_case(w->e[0], &w->v, 4), send_case(w->e[1], &w->v, 4) };
+	struct chan_case c[2] = {
+		chan_recv_case(w->e[0], &w->v, 4), chan_send_case(w->e[1], &w->v, 4),
+	};
 
 	switch (w->form) {
 	case RECV: w->ret = chan_recv(w->e[0], &w->v, 4, -1, w->deadline); break;

@@ -54,8 +54,8 @@ static void without_descriptors(void)
 	two[1] = g;
 	NEED(chan_sendm(f[1], &msg, 1, -1, CHAN_NOW) == 1);
 	low = lowest_free();
-	c[0] = recv_case(e[0], NULL, 8);
-	c[1] = recv_case(z[0], NULL, 8);
+	c[0] = chan_recv_case(e[0], NULL, 8);
+	c[1] = chan_recv_case(z[0], NULL, 8);
 
 	limit_to(low);
 	NEED(chan_make(got, 8, 1, 0) == -EMFILE);
@@ -71,7 +71,7 @@ static void without_descriptors(void)
 	NEED(chan_kind(e[0]) == CHAN_RX);
 	NEED(!chan_send(e[1], "12345678", 8, -1, CHAN_NOW));
 	NEED(chan_recv(e[0], c, 8, -1, CHAN_NOW) == 8);
-	c[0] = recv_case(e[0], NULL, 8);
+	c[0] = chan_recv_case(e[0], NULL, 8);
 	NEED(chan_select(c, 2, 0, -1, CHAN_NOW) == -EAGAIN);
 	NEED(chan_select(c, 2, 0, -1, chan_after(MS)) == -ETIMEDOUT);
 
@@ -167,7 +167,7 @@ static void open_refused(void *arg)
 static void use_given(void *arg)
 {
 	int *e = arg, v = 4, g;
-	struct chan_case c = recv_case(e[0], &v, 4);
+	struct chan_case c = chan_recv_case(e[0], &v, 4);
 
 	open_refused(NULL);
 	NEED(!chan_send(e[1], &v, 4, -1, CHAN_NOW));

@@ -29,8 +29,8 @@ TEST(nothing_to_choose_waits_for_deadline_and_group)
 		struct party p;
 		int64_t t0, ran = INT64_MAX;
 
-		s.k[0] = recv_case(-1, NULL, 0);
-		s.k[1] = send_case(-1, NOBODY, 4);
+		s.k[0] = chan_recv_case(-1, NULL, 0);
+		s.k[1] = chan_send_case(-1, NOBODY, 4);
 		EXPECT_EQ(-EAGAIN, chan_select(s.k, s.n, 0, -1, CHAN_NOW));
 		EXPECT_EQ(EAGAIN, errno);
 		EXPECT_EQ(-ETIMEDOUT, chan_select(s.k, s.n, 0, -1, -1));
@@ -66,16 +66,16 @@ TEST(ready_case_is_done_and_the_other_untouched)
 
 	ASSERT_EQ(0, chan_make(a, 4, 1, 0));
 	ASSERT_EQ(0, chan_make(b, 4, 0, 0));
-	k[0] = recv_case(b[0], &canary, 4);
+	k[0] = chan_recv_case(b[0], &canary, 4);
 	k[0].msg.res = 1234;
 	k[0].revents = 5;
 	was = k[0];
-	k[1] = send_case(a[1], &v, 4);
+	k[1] = chan_send_case(a[1], &v, 4);
 	EXPECT_EQ(1, chan_select(k, 2, 0, -1, CHAN_NOW));
 	EXPECT_EQ(0, k[1].msg.res);
 	EXPECT_EQ(4, k[1].msg.len);
 	EXPECT_EQ(1, (int)info_of(a[0]).len);
-	k[1] = recv_case(a[0], &got, 4);
+	k[1] = chan_recv_case(a[0], &got, 4);
 	k[1].msg.nfds = 0;
 	EXPECT_EQ(1, chan_select(k, 2, 0, -1, CHAN_FOREVER));
 	EXPECT_EQ(4, k[1].msg.res);
@@ -101,7 +101,7 @@ TEST(length_received_is_told_and_may_be_less_than_the_room)
 	for (int len = 0; len < 3; len++) {
 		memset(buf, 'x', sizeof(buf));
 		ASSERT_EQ(0, chan_send(e[1], "ab", len, -1, CHAN_NOW));
-		k = recv_case(e[0], buf, sizeof(buf));
+		k = chan_recv_case(e[0], buf, sizeof(buf));
 		ASSERT_EQ(0, chan_select(&k, 1, 0, -1, CHAN_NOW));
 		EXPECT_EQ(len, k.msg.res);
 		EXPECT_EQ(len, k.msg.len);
@@ -133,8 +133,8 @@ TEST(one_real_case_in_every_company_and_order)
 	ASSERT_EQ(0, chan_make(c, 4, 1, 0));
 	ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
 	struct chan_case all[5] = {
-		[1] = send_case(idle[1], &junk, 4), recv_case(idle[0], &junk, 4),
-		send_case(-1, &junk, 4), recv_case(-1, &junk, 4),
+		[1] = chan_send_case(idle[1], &junk, 4), chan_recv_case(idle[0], &junk, 4),
+		chan_send_case(-1, &junk, 4), chan_recv_case(-1, &junk, 4),
 	};
 
 	for (int mask = 0; mask < 16; mask++) {
@@ -149,7 +149,8 @@ TEST(one_real_case_in_every_company_and_order)
 
 			for (int op = 0; op < 2; op++) {
 				got = -1;
-				all[0] = op ? recv_case(c[0], &got, 4) : send_case(c[1], &next, 4);
+				all[0] = op ? chan_recv_case(c[0], &got, 4) :
+					 chan_send_case(c[1], &next, 4);
 				for (int i = 0; i < n; i++) {
 					k[i] = all[pick[order[i]]];
 					if (!order[i])
@@ -176,9 +177,10 @@ TEST(destinations_not_chosen_are_never_touched)
 
 	ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
 	struct chan_case all[8] = {
-		send_case(idle[1], &x, 4), send_case(-1, NOBODY, 4),
-		recv_case(idle[0], NULL, 4), recv_case(idle[0], &x, 4), recv_case(idle[0], NOBODY, 4),
-		recv_case(-1, NULL, 4), recv_case(-1, &x, 4), recv_case(-1, NOBODY, 4),
+		chan_send_case(idle[1], &x, 4), chan_send_case(-1, NOBODY, 4),
+		chan_recv_case(idle[0], NULL, 4), chan_recv_case(-1, NULL, 4),
+		chan_recv_case(idle[0], &x, 4), chan_recv_case(-1, &x, 4),
+		chan_recv_case(idle[0], NOBODY, 4), chan_recv_case(-1, NOBODY, 4),
 	};
 
 	for (int mask = 0; mask < 256; mask++) {
@@ -210,17 +212,17 @@ TEST(shut_channel_is_ready_with_its_error)
 		ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
 		ASSERT_EQ(0, chan_shut(e[1], err ? EIO : 0));
 		for (int round = 0; round < 3; round++) {
-			k[0] = recv_case(e[0], &got, 4);
-			k[1] = recv_case(idle[0], &v, 4);
+			k[0] = chan_recv_case(e[0], &got, 4);
+			k[1] = chan_recv_case(idle[0], &v, 4);
 			ASSERT_EQ(0, chan_select(k, 2, 0, -1, round == 2 ? CHAN_FOREVER : CHAN_NOW));
 			EXPECT_EQ(round ? (err ? -ECONNRESET : -EPIPE) : 4, k[0].msg.res);
 			EXPECT_EQ(4, k[0].msg.len);
 			EXPECT_EQ(5, got);
 		}
-		k[0] = recv_case(e[0], NULL, 0);
+		k[0] = chan_recv_case(e[0], NULL, 0);
 		EXPECT_EQ(0, chan_select(k, 1, 0, -1, CHAN_NOW));
 		EXPECT_EQ(err ? -ECONNRESET : -EPIPE, k[0].msg.res);
-		k[0] = send_case(e[1], &v, 4);
+		k[0] = chan_send_case(e[1], &v, 4);
 		EXPECT_EQ(0, chan_select(k, 2, 0, -1, CHAN_FOREVER));
 		EXPECT_EQ(-EPIPE, k[0].msg.res);
 		EXPECT_EQ(1, (int)info_of(e[0]).sent);
@@ -255,8 +257,9 @@ TEST(parked_case_is_done_by_whatever_makes_it_ready)
 
 			ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 			ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
-			o.k[0] = recv_case(idle[0], NOBODY, 4);
-			o.k[1] = send ? send_case(e[1], &o.v, 4) : recv_case(e[0], &o.v, 4);
+			o.k[0] = chan_recv_case(idle[0], NOBODY, 4);
+			o.k[1] = send ? chan_send_case(e[1], &o.v, 4) :
+				 chan_recv_case(e[0], &o.v, 4);
 			ASSERT_TRUE(party_start(&p, false, run_one, &o));
 			ASSERT_TRUE(parked(e[0], send, !send));
 			ASSERT_TRUE(parked(idle[0], 0, 1));
@@ -306,8 +309,9 @@ TEST(bad_descriptor_fails_the_whole_call)
 			int n = 0;
 
 			for (int j = 0; j < 3; j++) {
-				k[j] = j == at ? recv_case(bad[i].fd, &got, 4) :
-				       n++ ? send_case(room[1], &v, 4) : recv_case(full[0], &got, 4);
+				k[j] = j == at ? chan_recv_case(bad[i].fd, &got, 4) :
+				       n++ ? chan_send_case(room[1], &v, 4) :
+				       chan_recv_case(full[0], &got, 4);
 				if (j == at)
 					k[j].op = bad[i].op;
 			}
@@ -336,7 +340,7 @@ TEST(impossible_calls_are_refused)
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
 	ASSERT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
 	for (int i = 0; i < 1025; i++)
-		k[i] = recv_case(e[0], &got, 4);
+		k[i] = chan_recv_case(e[0], &got, 4);
 	EXPECT_EQ(-EINVAL, chan_select(k, 1025, 0, -1, CHAN_NOW));
 	EXPECT_EQ(-EINVAL, chan_select(k, UINT32_MAX, 0, -1, CHAN_NOW));
 	EXPECT_EQ(-EINVAL, chan_select(k, 1, 1U << 31, -1, CHAN_NOW));
@@ -376,7 +380,7 @@ TEST(a_thousand_cases_of_one_channel_do_one)
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 	for (int i = 0; i < 1024; i++)
-		w.k[i] = recv_case(e[0], &w.got[i], 4);
+		w.k[i] = chan_recv_case(e[0], &w.got[i], 4);
 	ASSERT_TRUE(party_start(&p, false, run_wide, &w));
 	ASSERT_TRUE(parked(e[0], 0, 1024));
 	EXPECT_EQ(0, chan_send(e[1], &v, 4, -1, CHAN_NOW));
@@ -401,19 +405,19 @@ TEST(case_that_cannot_be_done_answers_with_its_error)
 
 	ASSERT_EQ(0, chan_make(e, 8, 1, 0));
 	ASSERT_EQ(0, chan_make(idle, 8, 0, 0));
-	k[1] = recv_case(idle[0], &v, 4);
-	k[0] = send_case(e[1], big, 9);
+	k[1] = chan_recv_case(idle[0], &v, 4);
+	k[0] = chan_send_case(e[1], big, 9);
 	EXPECT_EQ(0, chan_select(k, 2, 0, -1, CHAN_NOW));
 	EXPECT_EQ(-EMSGSIZE, k[0].msg.res);
-	k[0] = send_case(e[1], NOBODY, 8);
+	k[0] = chan_send_case(e[1], NOBODY, 8);
 	EXPECT_EQ(0, chan_select(k, 2, 0, -1, CHAN_FOREVER));
 	EXPECT_EQ(-EFAULT, k[0].msg.res);
 	EXPECT_EQ(0, (int)info_of(e[0]).sent);
 	ASSERT_EQ(0, chan_send(e[1], big, 8, -1, CHAN_NOW));
-	k[0] = recv_case(e[0], small, 2);
+	k[0] = chan_recv_case(e[0], small, 2);
 	EXPECT_EQ(0, chan_select(k, 2, 0, -1, CHAN_NOW));
 	EXPECT_EQ(-EMSGSIZE, k[0].msg.res);
-	k[0] = recv_case(e[0], NOBODY, 8);
+	k[0] = chan_recv_case(e[0], NOBODY, 8);
 	EXPECT_EQ(0, chan_select(k, 2, 0, -1, CHAN_NOW));
 	EXPECT_EQ(-EFAULT, k[0].msg.res);
 	EXPECT_EQ(1, (int)info_of(e[0]).len);
@@ -423,7 +427,7 @@ TEST(case_that_cannot_be_done_answers_with_its_error)
 	close2(e);
 	ASSERT_EQ(0, chan_make(e, 8, 1, CHAN_DROP_NEW));
 	for (int i = 0; i < 2; i++) {
-		k[0] = send_case(e[1], big, 8);
+		k[0] = chan_send_case(e[1], big, 8);
 		EXPECT_EQ(0, chan_select(k, 2, 0, -1, CHAN_NOW));
 		EXPECT_EQ(i, k[0].msg.res);
 	}
@@ -442,8 +446,8 @@ TEST(parked_case_that_cannot_take_the_message_leaves_it_to_the_next)
 
 		ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 		ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
-		o.k[0] = recv_case(idle[0], NOBODY, 4);
-		o.k[1] = fault ? recv_case(e[0], NOBODY, 4) : recv_case(e[0], small, 2);
+		o.k[0] = chan_recv_case(idle[0], NOBODY, 4);
+		o.k[1] = fault ? chan_recv_case(e[0], NOBODY, 4) : chan_recv_case(e[0], small, 2);
 		ASSERT_TRUE(party_start(&p, false, run_one, &o));
 		ASSERT_TRUE(parked(e[0], 0, 1));
 		r.fd = e[0];
@@ -475,8 +479,8 @@ TEST(ended_group_wins_over_ready_and_faults_over_both)
 	ended = chan_group(-1, CHAN_FOREVER, 0, 0);
 	ASSERT_EQ(0, chan_cancel(ended, ETIMEDOUT, "by hand"));
 	late = chan_group(-1, -1, 0, 0);
-	k[0] = recv_case(e[0], &got, 4);
-	k[1] = recv_case(9999, &got, 4);
+	k[0] = chan_recv_case(e[0], &got, 4);
+	k[1] = chan_recv_case(9999, &got, 4);
 	EXPECT_EQ(-ECANCELED, chan_select(k, 1, 0, ended, CHAN_NOW));
 	EXPECT_EQ(-ETIMEDOUT, chan_select(k, 1, 0, late, CHAN_FOREVER));
 	EXPECT_EQ(-EBADF, chan_select(k, 2, 0, ended, CHAN_NOW));
@@ -518,7 +522,7 @@ TEST(group_that_ends_takes_a_parked_select_back)
 			ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 			g = chan_group(-1, how == 1 ? chan_after(1500 * MS) : CHAN_FOREVER, 0, 0);
 			w->under = chan_watch(g);
-			w->k = recv_case(e[0], &w->got, 4);
+			w->k = chan_recv_case(e[0], &w->got, 4);
 			w->owner = process ? g : -1;	/* a child must hold no owner */
 			ASSERT_TRUE(party_start(&p, process, run_watched, w));
 			ASSERT_TRUE(parked(e[0], 0, 1));

@@ -40,7 +40,7 @@ static bool make_set(struct set *s, unsigned mask)
 			return false;
 		if (mask & 1 << i)
 			chan_shut(s->e[i][1], 0);
-		s->k[i] = recv_case(s->e[i][0], NULL, 0);
+		s->k[i] = chan_recv_case(s->e[i][0], NULL, 0);
 	}
 	return true;
 }
@@ -151,7 +151,7 @@ TEST(full_channels_are_chosen_alike)
 			for (int j = 0; j < 2; j++)
 				ASSERT_EQ(0, chan_send(e[at + j][1], &j, 4, -1, CHAN_NOW));
 		for (int i = 0; i < 4; i++)
-			k[i] = recv_case(e[i][0], &v, 4);
+			k[i] = chan_recv_case(e[i][0], &v, 4);
 		for (int i = 0; i < n; i++) {
 			int j = chan_select(k, 4, 0, -1, SOON);
 
@@ -189,7 +189,9 @@ TEST(two_sends_on_one_channel_are_both_made)
 		ASSERT_EQ(0, chan_make(e, 4, cap, 0));
 		ASSERT_TRUE(party_start(&p, cap, take_bits, e));
 		for (int i = 0; i < 100; i++) {
-			struct chan_case k[2] = { send_case(e[1], &one, 4), send_case(e[1], &zero, 4) };
+			struct chan_case k[2] = {
+				chan_send_case(e[1], &one, 4), chan_send_case(e[1], &zero, 4),
+			};
 
 			ASSERT_LE(0, chan_select(k, 2, 0, -1, SOON));
 		}
@@ -234,7 +236,7 @@ TEST(prio_parked_takes_the_first_partner)
 
 		for (int i = 0; i < 3; i++) {
 			ASSERT_EQ(0, chan_make(e[i], 4, 0, 0));
-			o.k[i] = recv_case(e[i][0], &o.v[i], 4);
+			o.k[i] = chan_recv_case(e[i][0], &o.v[i], 4);
 		}
 		ASSERT_TRUE(party_start(&p, false, run_prio, &o));
 		for (int i = 0; i < 3; i++)
@@ -289,7 +291,7 @@ static void default_never_lies(struct __test_metadata *_metadata, bool process, 
 	m->room = room;
 	ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
 	for (int i = 2; i < IDLE + 2; i++)
-		k[i] = recv_case(idle[0], &v, 4);
+		k[i] = chan_recv_case(idle[0], &v, 4);
 	for (int i = 0; i < 2; i++) {
 		ASSERT_EQ(0, chan_make(m->e[i], 4, 1, 0));
 		if (room || !i)
@@ -302,7 +304,8 @@ static void default_never_lies(struct __test_metadata *_metadata, bool process, 
 		int j;
 
 		for (j = 0; j < 2; j++)	/* a receive that is too small takes nothing */
-			k[j] = room ? send_case(m->e[j][1], &v, 4) : recv_case(m->e[j][0], &v, take ? 4 : 1);
+			k[j] = room ? chan_send_case(m->e[j][1], &v, 4) : chan_recv_case(m->e[j][0], &v, take ? 4 :
+			       1);
 		j = chan_select(k, IDLE + 2, 0, -1, CHAN_NOW);
 		ASSERT_TRUE(j >= 0 && j < 2);
 		if (!take && !room) {

@@ -41,8 +41,8 @@ TEST(last_close_elsewhere_ends_a_parked_case_at_once)
 		ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
 		o->under = -1;
 		o->v = 7;
-		o->k[!at] = recv_case(idle[0], NULL, 0);
-		o->k[at] = send ? send_case(e[1], &o->v, 4) : recv_case(e[0], &o->v, 4);
+		o->k[!at] = chan_recv_case(idle[0], NULL, 0);
+		o->k[at] = send ? chan_send_case(e[1], &o->v, 4) : chan_recv_case(e[0], &o->v, 4);
 		ASSERT_TRUE(process ? share_start(&t, run_one, o) : party_start(&t, false, run_one, o));
 		ASSERT_TRUE(parked(e[!send], send, !send));
 		ASSERT_TRUE(parked(idle[0], 0, 1));
@@ -76,8 +76,8 @@ TEST(last_close_of_the_sender_is_told_from_a_shut)
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 	ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
-	o.k[0] = recv_case(e[0], &o.v, 4);
-	o.k[1] = recv_case(idle[0], &o.v, 4);
+	o.k[0] = chan_recv_case(e[0], &o.v, 4);
+	o.k[1] = chan_recv_case(idle[0], &o.v, 4);
 	ASSERT_TRUE(party_start(&t, false, run_one, &o));
 	ASSERT_TRUE(parked(e[0], 0, 1));
 	close(e[1]);
@@ -102,8 +102,8 @@ TEST(last_close_of_the_owner_ends_a_select_under_it)
 		ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 		o->under = chan_group(-1, CHAN_FOREVER, 0, 0);
 		w = chan_watch(o->under);
-		o->k[0] = recv_case(empty ? -1 : e[0], &o->v, 4);
-		o->k[1] = recv_case(-1, NULL, 0);
+		o->k[0] = chan_recv_case(empty ? -1 : e[0], &o->v, 4);
+		o->k[1] = chan_recv_case(-1, NULL, 0);
 		ASSERT_TRUE(process ? share_start(&t, run_one, o) : party_start(&t, false, run_one, o));
 		if (empty) {
 			if (t.pid)
@@ -132,8 +132,8 @@ TEST(both_ends_may_close_under_a_parked_select)
 		int e[2];
 
 		ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-		o.k[0] = recv_case(e[0], &o.v, 4);
-		o.k[1] = send_case(e[1], &o.v, 4);
+		o.k[0] = chan_recv_case(e[0], &o.v, 4);
+		o.k[1] = chan_send_case(e[1], &o.v, 4);
 		ASSERT_TRUE(party_start(&t, false, run_one, &o));
 		if (i & 1)
 			ASSERT_TRUE(parked(e[0], 1, 1));
@@ -158,8 +158,8 @@ TEST(select_waits_with_no_descriptor_left)
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 	ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
-	o.k[0] = recv_case(idle[0], NULL, 0);
-	o.k[1] = recv_case(e[0], &o.v, 4);
+	o.k[0] = chan_recv_case(idle[0], NULL, 0);
+	o.k[1] = chan_recv_case(e[0], &o.v, 4);
 	getrlimit(RLIMIT_NOFILE, &lim);
 	none = (struct rlimit){ 0, lim.rlim_max };
 	setrlimit(RLIMIT_NOFILE, &none);
@@ -187,13 +187,15 @@ TEST(fork_while_a_select_is_parked)
 	ASSERT_EQ(0, chan_make(idle, 4, 0, 0));
 	ASSERT_EQ(0, chan_make(back, 4, 0, 0));
 	o->under = -1;
-	o->k[0] = recv_case(e[0], &o->v, 4);
-	o->k[1] = recv_case(idle[0], NULL, 0);
+	o->k[0] = chan_recv_case(e[0], &o->v, 4);
+	o->k[1] = chan_recv_case(idle[0], NULL, 0);
 	ASSERT_TRUE(party_start(&t, false, run_one, o));
 	ASSERT_TRUE(parked(e[0], 0, 1) && parked(idle[0], 0, 1));
 	pid = fork();
 	if (!pid) {
-		struct chan_case k[2] = { recv_case(back[0], &v, 4), recv_case(idle[0], NULL, 0) };
+		struct chan_case k[2] = {
+			chan_recv_case(back[0], &v, 4), chan_recv_case(idle[0], NULL, 0),
+		};
 
 		_exit(!(chan_select(k, 2, 0, -1, SOON) == 0 && v == 65));
 	}
@@ -224,8 +226,8 @@ TEST(ends_that_a_child_holds_stay_open)
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 	o->under = -1;
-	o->k[0] = recv_case(e[0], &o->v, 4);
-	o->k[1] = recv_case(-1, NULL, 0);
+	o->k[0] = chan_recv_case(e[0], &o->v, 4);
+	o->k[1] = chan_recv_case(-1, NULL, 0);
 	ASSERT_TRUE(party_start(&t, true, run_one, o));
 	ASSERT_TRUE(parked(e[0], 0, 1));
 	close(e[0]);
@@ -249,8 +251,8 @@ TEST(killed_selects_leave_nothing_behind)
 		ASSERT_EQ(0, chan_make(d, 4, 0, 0));
 		o->under = -1;
 		o->v = 3;
-		o->k[0] = send_case(c[1], &o->v, 4);
-		o->k[1] = recv_case(d[0], NULL, 0);
+		o->k[0] = chan_send_case(c[1], &o->v, 4);
+		o->k[1] = chan_recv_case(d[0], NULL, 0);
 		ASSERT_TRUE(party_start(&x, true, run_one, o));
 		ASSERT_TRUE(parked(c[0], 1, 0) && parked(d[0], 0, 1));
 		ASSERT_TRUE(party_start(&r, true, run_one, o));

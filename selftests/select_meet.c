@@ -15,7 +15,7 @@ static struct chan_case quarter(int a[2], int b[2], int i, int *val)
 {
 	int *e = i < 2 ? a : b;
 
-	return i & 1 ? recv_case(e[0], val, 4) : send_case(e[1], val, 4);
+	return i & 1 ? chan_recv_case(e[0], val, 4) : chan_send_case(e[1], val, 4);
 }
 
 struct side { struct chan_case k[4]; int val[4], which[4], n, under, ret; };
@@ -141,12 +141,12 @@ static int crowd_body(void *arg)
 		struct chan_case k[5 + IDLE];
 
 		for (i = 5; i < 5 + IDLE; i++)
-			k[i] = recv_case(c->idle[0], NULL, 0);
+			k[i] = chan_recv_case(c->idle[0], NULL, 0);
 		for (i = 0; i < 4; i++) {
 			val[i] = mine;
 			k[i] = quarter(c->a, c->b, i, &val[i]);
 		}
-		k[4] = recv_case(c->stop[0], NULL, 0);
+		k[4] = chan_recv_case(c->stop[0], NULL, 0);
 		i = chan_select(k, 5 + IDLE, 0, -1, SOON);
 		if (i == 4)
 			return k[4].msg.res == -EPIPE ? 0 : 1;
@@ -221,7 +221,9 @@ static int six_select(void *arg)
 {
 	struct six *s = arg;
 	int v;
-	struct chan_case k[2] = { recv_case(s->c1[0], &v, 4), recv_case(s->c2[0], &v, 4) };
+	struct chan_case k[2] = {
+		chan_recv_case(s->c1[0], &v, 4), chan_recv_case(s->c2[0], &v, 4),
+	};
 
 	if (chan_select(k, 2, 0, -1, SOON) != 1)
 		return 1;
@@ -303,7 +305,7 @@ static int quad_select(void *arg)
 	for (int i = 0; i < 4; i++) {
 		int *e = q->e[order[o->i][i]];
 
-		k[i] = o->i ? send_case(e[1], &v[i], 4) : recv_case(e[0], &v[i], 4);
+		k[i] = o->i ? chan_send_case(e[1], &v[i], 4) : chan_recv_case(e[0], &v[i], 4);
 	}
 	for (int n = 0; n < 4 * q->n; n++) {
 		int i;
@@ -362,7 +364,7 @@ static int dbl_sender(void *arg)
 		int i;
 
 		for (i = 0; i < 4; i++)
-			k[i] = send_case(d->c[i][1], &v, 4);
+			k[i] = chan_send_case(d->c[i][1], &v, 4);
 		i = chan_select(k, 4, 0, -1, SOON);
 		if (i < 0 || k[i].msg.res)
 			return 1;
@@ -426,7 +428,7 @@ static int token_body(void *arg)
 	for (int n = 0; n < t->n; n++) {
 		int v = -1, i;
 		struct chan_case k[2] = {
-			recv_case(t->e[0][0], &v, 4), recv_case(t->e[1][0], &v, 4),
+			chan_recv_case(t->e[0][0], &v, 4), chan_recv_case(t->e[1][0], &v, 4),
 		};
 
 		i = chan_select(k, 2, 0, -1, SOON);

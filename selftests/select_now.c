@@ -16,7 +16,7 @@ static void *come_and_go(void *arg)
 	char b;
 
 	for (int i = 0; i < 64; i++)
-		c[i] = recv_case(r->end[0], &b, 1);
+		c[i] = chan_recv_case(r->end[0], &b, 1);
 	for (; !*r->stop; r->n++) {
 		int fd = chan_arm(c, 64, 0);
 
@@ -40,7 +40,7 @@ TEST(default_is_taken_however_busy_the_channels_are)
 	r = (struct restless){ .end = e, .stop = &stop };
 	pthread_create(&t, NULL, come_and_go, &r);
 	for (int i = 0; i < CASES; i++)
-		c[i] = recv_case(e[0], &b, 1);
+		c[i] = chan_recv_case(e[0], &b, 1);
 	for (int i = 0; i < quick(500, 200) || (!r.n && i < 1000000); i++)
 		ASSERT_EQ(-EAGAIN, chan_select(c, CASES, 0, -1, CHAN_NOW));
 	stop = true;
@@ -85,7 +85,7 @@ TEST(default_is_not_taken_while_some_case_is_always_ready)
 	ASSERT_EQ(0, chan_make(j.b, 1, 1, 0));
 	ASSERT_EQ(0, chan_send(j.a[1], "", 1, -1, CHAN_NOW));
 	for (int k = 0; k < CASES; k++)
-		c[k] = recv_case(idle[0], NULL, 0);
+		c[k] = chan_recv_case(idle[0], NULL, 0);
 	c[0].fd = j.b[0];
 	c[CASES - 1].fd = j.a[0];
 	pthread_create(&t, NULL, juggle, &j);

@@ -43,7 +43,7 @@ static int wait_recv_under(void *arg)
 static int wait_select(void *arg)
 {
 	struct waiter *w = arg;
-	struct chan_case c[2] = { recv_case(w->rx, w->buf, ROOM),
+	struct chan_case c[2] = { chan_recv_case(w->rx, w->buf, ROOM),
 				  { .fd = w->group, .op = CHAN_POLL, .events = POLLIN } };
 
 	w->ret = chan_select(c, 2, 0, -1, CHAN_FOREVER);
@@ -54,7 +54,9 @@ static int wait_select(void *arg)
 static int wait_select_twice(void *arg)
 {
 	struct waiter *w = arg;
-	struct chan_case c[2] = { recv_case(w->rx, w->buf, ROOM), recv_case(w->rx, w->buf, ROOM) };
+	struct chan_case c[2] = {
+		chan_recv_case(w->rx, w->buf, ROOM), chan_recv_case(w->rx, w->buf, ROOM),
+	};
 	int i = chan_select(c, 2, 0, -1, CHAN_FOREVER);
 
 	w->ret = i < 0 ? i : c[i].msg.res;
@@ -75,7 +77,7 @@ static int cases(int how)
 
 static bool begin(struct waiter *w, int how)
 {
-	struct chan_case c = recv_case(w->rx, w->buf, ROOM);
+	struct chan_case c = chan_recv_case(w->rx, w->buf, ROOM);
 	struct io_uring_sqe *sqe;
 
 	switch (how) {
@@ -100,7 +102,7 @@ static long result(struct waiter *w, int how)
 {
 	struct __kernel_timespec ts = { .tv_sec = 20 };
 	struct pollfd p = { .fd = w->fd, .events = POLLIN };
-	struct chan_case c = recv_case(w->rx, w->buf, LEN);
+	struct chan_case c = chan_recv_case(w->rx, w->buf, LEN);
 	struct timespec until;
 	struct io_uring_cqe *cqe;
 	long r = -1;
@@ -145,14 +147,14 @@ static long send_batch(int tx, int group, int64_t deadline)
 
 static long send_select(int tx, int group, int64_t deadline)
 {
-	struct chan_case c = send_case(tx, message, LEN);
+	struct chan_case c = chan_send_case(tx, message, LEN);
 
 	return chan_select(&c, 1, 0, -1, deadline);
 }
 
 static long send_select_poll(int tx, int group, int64_t deadline)
 {
-	struct chan_case c[2] = { send_case(tx, message, LEN),
+	struct chan_case c[2] = { chan_send_case(tx, message, LEN),
 				  { .fd = group, .op = CHAN_POLL, .events = POLLIN } };
 
 	return chan_select(c, 2, 0, group, deadline);
@@ -280,12 +282,12 @@ TEST_F(short_room, a_case_that_loses)
 		for (int i = 0; i < 16; i++) {
 			struct waiter *w = two_wait(self->e[0], self->group, wait);
 			bool poll = i & 1, first = i & 2, prio = i & 4, later = i & 8;
-			struct chan_case c[2], lost = send_case(self->e[1], message, LEN);
+			struct chan_case c[2], lost = chan_send_case(self->e[1], message, LEN);
 
 			ASSERT_NE(NULL, w);
 			ASSERT_EQ(0, chan_send(other[1], "x", 1, -1, CHAN_NOW));
 			c[first] = lost;
-			c[!first] = recv_case(other[0], buf, LEN);
+			c[!first] = chan_recv_case(other[0], buf, LEN);
 			if (poll)
 				c[!first] = (struct chan_case){ .fd = other[0], .op = CHAN_POLL,
 								.events = POLLIN };
@@ -330,8 +332,8 @@ TEST_F(short_room, a_message_that_goes_to_the_next)
 			int a, b;
 
 			ASSERT_NE(NULL, w);
-			c[0] = recv_case(self->e[0], roomy, LEN);
-			c[1] = recv_case(self->e[0], tight, ROOM);
+			c[0] = chan_recv_case(self->e[0], roomy, LEN);
+			c[1] = chan_recv_case(self->e[0], tight, ROOM);
 			a = chan_arm(&c[0], 1, 0);
 			b = chan_arm(&c[1], 1, 0);
 			ASSERT_LE(0, a);
@@ -350,7 +352,7 @@ TEST_F(short_room, a_message_that_goes_to_the_next)
 TEST_F(short_room, an_armed_send)
 {
 	for (int wait = 0; wait < WAITS; wait++) {
-		struct chan_case c = send_case(self->e[1], message, LEN);
+		struct chan_case c = chan_send_case(self->e[1], message, LEN);
 		struct waiter *w = calloc(1, sizeof(*w));
 		char buf[LEN];
 		int armed;
@@ -374,7 +376,7 @@ TEST_F(short_room, an_armed_send)
 TEST_F(short_room, commands)
 {
 	for (int i = 0; i < 4; i++) {
-		struct chan_case c = send_case(self->e[1], message, LEN);
+		struct chan_case c = chan_send_case(self->e[1], message, LEN);
 		struct waiter *w = two_wait(self->e[0], self->group, 0);
 		bool select = i & 1, now = i & 2;
 		int64_t deadline = now ? CHAN_NOW : CHAN_FOREVER;

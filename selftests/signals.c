@@ -71,8 +71,8 @@ static long do_call(struct call *c)
 	case RECVM:
 		return chan_recvm(c->e[0], &m, 1, -1, c->deadline);
 	case SELECT:
-		k[0] = recv_case(c->idle[0], NULL, 0);
-		k[1] = recv_case(c->e[0], &c->val, 4);
+		k[0] = chan_recv_case(c->idle[0], NULL, 0);
+		k[1] = chan_recv_case(c->e[0], &c->val, 4);
 		r = chan_select(k, 2, 0, -1, c->deadline);
 		return r == 1 ? k[1].msg.res : r;
 	case SELECT_IDLE:
@@ -492,7 +492,9 @@ static int racer(void *arg)
 		int got = v, ret;
 
 		if (r->mode == 2) {
-			struct chan_case k[2] = { recv_case(r->e[0], &got, 4), recv_case(-1, NULL, 0) };
+			struct chan_case k[2] = {
+				chan_recv_case(r->e[0], &got, 4), chan_recv_case(-1, NULL, 0),
+			};
 
 			ret = chan_select(k, 2, 0, -1, SOON);
 			ret = ret == 0 ? k[0].msg.res : ret;
@@ -594,7 +596,7 @@ TEST(nobody_is_killed_by_sigpipe)
 	signal(SIGPIPE, SIG_DFL);
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
 	close(e[0]);
-	k = send_case(e[1], "abc", 3);
+	k = chan_send_case(e[1], "abc", 3);
 	for (int i = 0; i < 20; i++) {
 		EXPECT_EQ(-EPIPE, chan_send(e[1], "abc", 3, -1, CHAN_FOREVER));
 		EXPECT_EQ(0, chan_select(&k, 1, 0, -1, CHAN_NOW));

@@ -85,7 +85,7 @@ static int sender(void *arg)
 			struct chan_case k[CHANS];
 
 			for (int i = 0; i < CHANS; i++)
-				k[i] = send_case(s->e[i][1], &m, size_of(m.seq));
+				k[i] = chan_send_case(s->e[i][1], &m, size_of(m.seq));
 			r = chan_select(k, CHANS, 0, under, some_deadline(a));
 			r = r < 0 ? r : k[r].msg.res;
 		}
@@ -132,7 +132,8 @@ static int taker(void *arg)
 			r = chan_recv(s->e[ch][0], &m[ch], sizeof(*m), under, some_deadline(a));
 		} else {
 			for (int i = 0; i < CHANS; i++)
-				k[i] = recv_case(ended & 1 << i ? -1 : s->e[i][0], &m[i], sizeof(*m));
+				k[i] = chan_recv_case(ended & 1 << i ? -1 : s->e[i][0], &m[i],
+						      sizeof(*m));
 			ch = chan_select(k, CHANS, 0, under, some_deadline(a));
 			r = ch < 0 ? ch : k[ch].msg.res;
 		}
@@ -305,7 +306,7 @@ static int brief_recv(void *arg)
 	struct chan_case k;
 
 	do {
-		k = recv_case(b->e[0], &v, 4);
+		k = chan_recv_case(b->e[0], &v, 4);
 		r = chan_select(&k, 1, 0, -1, SOON);
 		r = r < 0 ? r : k.msg.res;
 		if (r == 4)

@@ -41,9 +41,9 @@ FIXTURE_TEARDOWN(strict)
 TEST_F(strict, events_of_a_send_or_receive_are_EINVAL)
 {
 	struct chan_case good[] = {
-		recv_case(self->full[0], self->got, 8), send_case(self->empty[1], "x", 1),
-		recv_case(self->empty[0], self->got, 8), send_case(self->full[1], "x", 1),
-		recv_case(self->zero[0], self->got, 8), send_case(self->zero[1], "x", 1),
+		chan_recv_case(self->full[0], self->got, 8), chan_send_case(self->empty[1], "x", 1),
+		chan_recv_case(self->empty[0], self->got, 8), chan_send_case(self->full[1], "x", 1),
+		chan_recv_case(self->zero[0], self->got, 8), chan_send_case(self->zero[1], "x", 1),
 	};
 
 	for (int bit = 0; bit < 32; bit++) {
@@ -72,7 +72,7 @@ TEST_F(strict, events_that_poll_does_not_have_are_EINVAL)
 	for (int bit = 0; bit < 32; bit++) {
 		struct chan_case k[2] = {
 			{ .fd = p[1], .op = CHAN_POLL, .events = POLLOUT | 1U << bit },
-			recv_case(self->zero[0], self->got, 8),
+			chan_recv_case(self->zero[0], self->got, 8),
 		};
 		int want = 1U << bit & ~EVENTS ? -EINVAL : 0;
 
@@ -97,13 +97,13 @@ TEST_F(strict, a_case_that_is_out_is_not_looked_at)
 	};
 
 	for (int i = 0; i < 4; i++) {
-		struct chan_case k[2] = { out[i], recv_case(self->full[0], self->got, 8) };
+		struct chan_case k[2] = { out[i], chan_recv_case(self->full[0], self->got, 8) };
 		int a;
 
 		EXPECT_EQ(1, chan_select(k, 2, 0, -1, CHAN_NOW));
 		EXPECT_EQ(4, k[1].msg.res);
 		ASSERT_EQ(0, chan_send(self->full[1], "abcd", 4, -1, CHAN_NOW));
-		k[1] = recv_case(self->zero[0], self->got, 8);
+		k[1] = chan_recv_case(self->zero[0], self->got, 8);
 		EXPECT_EQ(-EAGAIN, chan_select(k, 2, 0, -1, CHAN_NOW));
 		EXPECT_EQ(-ETIMEDOUT, chan_select(k, 2, 0, -1, chan_after(MS)));
 		a = chan_arm(k, 2, 0);
@@ -115,7 +115,7 @@ TEST_F(strict, a_case_that_is_out_is_not_looked_at)
 /* What is only an answer may hold anything before. */
 TEST_F(strict, answers_are_not_looked_at_before)
 {
-	struct chan_case k = recv_case(self->full[0], self->got, 8);
+	struct chan_case k = chan_recv_case(self->full[0], self->got, 8);
 
 	k.revents = ~0U;
 	k.msg.res = -77;

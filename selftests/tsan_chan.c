@@ -102,11 +102,13 @@ static void *lock_and_add_by_select(void *arg)
 	char b;
 
 	for (int i = 0; i < 200; i++) {
-		struct chan_case c[2] = { send_case(e[1], "x", 1), recv_case(f[0], &b, 1) };
+		struct chan_case c[2] = {
+			chan_send_case(e[1], "x", 1), chan_recv_case(f[0], &b, 1),
+		};
 
 		MUST(chan_select(c, 2, 0, -1, SOON) == 0);
 		v++;
-		c[0] = recv_case(e[0], &b, 1);
+		c[0] = chan_recv_case(e[0], &b, 1);
 		MUST(chan_select(c, 2, 0, -1, SOON) == 0);
 	}
 	return NULL;
@@ -177,7 +179,7 @@ static void *v_then_close_tx(void *arg)
 static void see_the_end(int how, int want)
 {
 	char b;
-	struct chan_case c = recv_case(e[0], &b, 1);
+	struct chan_case c = chan_recv_case(e[0], &b, 1);
 	int r;
 
 	switch (how) {
@@ -250,7 +252,7 @@ static void last_receiver_is_missed(void)
 /* A select on either side, or on both. */
 static void *select_send(void *arg)
 {
-	struct chan_case c[2] = { send_case(e[1], "x", 1), recv_case(f[0], NULL, 0) };
+	struct chan_case c[2] = { chan_send_case(e[1], "x", 1), chan_recv_case(f[0], NULL, 0) };
 
 	v = 1;
 	MUST(chan_select(c, 2, 0, -1, SOON) == 0);
@@ -261,7 +263,7 @@ static void *select_send(void *arg)
 static void select_recv(void)
 {
 	char b[2];
-	struct chan_case c[2] = { recv_case(e[0], b, 1), recv_case(f[0], b + 1, 1) };
+	struct chan_case c[2] = { chan_recv_case(e[0], b, 1), chan_recv_case(f[0], b + 1, 1) };
 
 	w = 1;
 	MUST(chan_select(c, 2, 0, -1, SOON) == 0);
@@ -343,8 +345,8 @@ static void blocked_senders(void)
 		t = go(v_then_send, NULL);
 		MUST(parked(e[0], 1, 0));
 		MUST(chan_recv(e[0], b, 1, -1, SOON) == 1);
-		c[0] = recv_case(e[0], b, 1);
-		c[1] = recv_case(f[0], b + 1, 1);
+		c[0] = chan_recv_case(e[0], b, 1);
+		c[1] = chan_recv_case(f[0], b + 1, 1);
 		if (i % 2)
 			MUST(chan_select(c, 2, 0, -1, SOON) == 0);
 		else
@@ -407,13 +409,13 @@ static void armed_selects(void)
 {
 	for (int cap = 0; cap < 2; cap++) {
 		char b = 0;
-		struct chan_case c = recv_case(e[0], &b, 1);
+		struct chan_case c = chan_recv_case(e[0], &b, 1);
 		struct pollfd p = { .events = POLLIN };
 		pthread_t t;
 
 		v = 0;
 		MUST(!chan_make(e, 1, cap, 0));
-		c = recv_case(e[0], &b, 1);
+		c = chan_recv_case(e[0], &b, 1);
 		p.fd = chan_arm(&c, 1, 0);
 		t = go(v_then_send, NULL);
 		MUST(poll(&p, 1, PATIENCE) == 1);

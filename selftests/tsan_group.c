@@ -97,7 +97,7 @@ static void see_the_end(int how)
 		MUST(chan_send(e[1], "x", 1, watch, SOON) == -ECANCELED);
 		break;
 	case SELECT:
-		c = recv_case(e[0], &b, 1);
+		c = chan_recv_case(e[0], &b, 1);
 		MUST(chan_select(&c, 1, 0, watch, SOON) == -ECANCELED);
 		break;
 	case RECVM:

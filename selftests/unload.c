@@ -119,7 +119,7 @@ TEST_F(kept, by_a_group_below_one_that_has_gone)
 
 TEST_F(kept, by_an_armed_select_of_a_channel_whose_ends_have_gone)
 {
-	struct chan_case c = recv_case(self->e[0], NULL, 4);
+	struct chan_case c = chan_recv_case(self->e[0], NULL, 4);
 	int a = chan_arm(&c, 1, 0);
 
 	ASSERT_LE(0, a);
@@ -143,7 +143,7 @@ TEST_F(kept, by_an_end_in_a_message)
 
 static void *receives(void *arg)
 {
-	struct chan_case c = recv_case(*(int *)arg, NULL, 4);
+	struct chan_case c = chan_recv_case(*(int *)arg, NULL, 4);
 
 	chan_select(&c, 1, 0, -1, SOON);
 	return NULL;
@@ -207,7 +207,7 @@ TEST_F(kept, by_the_other_end_once_a_command_that_waited_has_ended)
 TEST_F(kept, by_a_command_that_waits)
 {
 	int dev = open("/dev/kchan", O_RDWR | O_CLOEXEC);
-	struct chan_case c = recv_case(-1, NULL, 0);
+	struct chan_case c = chan_recv_case(-1, NULL, 0);
 	struct io_uring_sqe *sqe;
 	struct kchan_select sel;
 	struct io_uring ring;

@@ -144,7 +144,7 @@ enum { RECV, SEND, SELECT, COMMANDS };
 
 TEST_F(uring, a_parked_command_is_ended_by_shut_deadline_and_group)
 {
-	struct chan_case c = recv_case(self->e[0], self->buf, 64);
+	struct chan_case c = chan_recv_case(self->e[0], self->buf, 64);
 	struct kchan_select s;
 
 	for (int k = 0; k < COMMANDS; k++) {
@@ -238,7 +238,9 @@ TEST_F(uring, select_does_one_case)
 	int f[2], dev = open("/dev/kchan", O_RDWR);
 
 	ASSERT_EQ(0, chan_make(f, 8, 0, 0));
-	struct chan_case c[] = { recv_case(self->e[0], self->buf, 64), recv_case(f[0], other, 8) };
+	struct chan_case c[] = {
+		chan_recv_case(self->e[0], self->buf, 64), chan_recv_case(f[0], other, 8),
+	};
 	PREP(&self->ring, 1, chan_prep_select, dev, &s, c, 2, 0, -1, CHAN_FOREVER);
 	io_uring_submit(&self->ring);
 	ASSERT_TRUE(parked(f[0], 0, 1));
@@ -302,7 +304,7 @@ TEST_F(uring, bad_commands_are_refused)
 		   &s, sizeof(s));
 	EXPECT_CMD(-EBADF, chan_prep_command_, self->e[0], KCHAN_IOC_SEND, &self->x[0],
 		   sizeof(struct kchan_xfer));
-	c = recv_case(self->e[0], self->buf, 64);
+	c = chan_recv_case(self->e[0], self->buf, 64);
 	c.events = 1;
 	EXPECT_CMD(-EINVAL, chan_prep_select, self->e[0], &s, &c, 1, 0, -1, CHAN_NOW);
 	EXPECT_CMD(-EINVAL, chan_prep_select, self->e[0], &s, &c, 1, 0, -1, CHAN_FOREVER);
@@ -412,7 +414,7 @@ TEST_F(uring, async_commands)
 /* ... where io_uring itself can cancel it. */
 TEST_F(uring, commands_given_to_a_worker_can_be_cancelled)
 {
-	struct chan_case k = recv_case(self->e[0], self->buf, 64);
+	struct chan_case k = chan_recv_case(self->e[0], self->buf, 64);
 	struct kchan_select s;
 	uint64_t id;
 
@@ -467,7 +469,7 @@ TEST_F(uring, cancels_that_race_lose_nothing)
 
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
 	for (int i = 0; i < rounds; i++) {
-		struct chan_case c = recv_case(e[0], self->buf, 4);
+		struct chan_case c = chan_recv_case(e[0], self->buf, 4);
 		int op = i % OPS, out = op == SEND || op == WRITE;
 		struct io_uring_sqe *sqe = sqe_of(&self->ring, 0);
 

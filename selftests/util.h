@@ -134,17 +134,6 @@ static inline void *op_recv(void *arg)
 	FIXTURE_SETUP(name) { self->unused = 0; }			\
 	FIXTURE_TEARDOWN(name) { }
 
-static inline struct chan_case recv_case(int fd, void *buf, size_t len)
-{
-	return (struct chan_case){ .fd = fd, .op = CHAN_RECV, .msg = { .buf = buf, .len = len } };
-}
-
-static inline struct chan_case send_case(int fd, const void *buf, size_t len)
-{
-	return (struct chan_case){ .fd = fd, .op = CHAN_SEND,
-				   .msg = { .buf = (void *)buf, .len = len } };
-}
-
 /* A body that runs on a thread, or in a child that inherits all descriptors. */
 struct party {
 	pthread_t t;
