@@ -21,9 +21,15 @@ extern "C" {
 /* of this header; that of the library: chan_version() */
 #define CHAN_VERSION	((0U << 16) | (1U << 8) | 0U)
 
+#ifdef __GNUC__
+#define LIBCHAN_UNUSED	__attribute__((unused))
+#else
+#define LIBCHAN_UNUSED
+#endif
 /* Constants too, for what makes bindings and can't evaluate the macros. */
-static const int64_t CHAN_NOW = 0;
-static const int64_t CHAN_FOREVER = INT64_MAX;
+LIBCHAN_UNUSED static const int64_t CHAN_NOW = 0;
+LIBCHAN_UNUSED static const int64_t CHAN_FOREVER = INT64_MAX;
+#undef LIBCHAN_UNUSED
 #define CHAN_NOW	INT64_C(0)	/* try, never wait */
 #define CHAN_FOREVER	INT64_MAX	/* no deadline */
 
