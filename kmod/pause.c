@@ -8,7 +8,8 @@
 #include <linux/seq_file.h>
 #include <linux/uaccess.h>
 
-#define PATIENCE	(10 * HZ)
+#define PATIENCE	(120 * HZ)
+#define SPIN_PATIENCE	(15 * HZ)	/* less than what the kernel calls a lockup */
 #define STOPS		8
 
 #define SLEEPS(name)	{ #name, false },
@@ -64,7 +65,7 @@ static void leave(struct stop *s, bool gave_up)
 
 void kchan_pause_at(enum kchan_pause at)
 {
-	unsigned long end = jiffies + PATIENCE;
+	unsigned long end = jiffies + (points[at].spins ? SPIN_PATIENCE : PATIENCE);
 	bool gave_up = false;
 	struct stop *s;
 

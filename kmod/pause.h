@@ -11,11 +11,11 @@
  *   go POINT TID		it moves on; with 0, all that have stopped at POINT
  *
  * and tells, a line each, who has "stopped POINT TID", and where one "gave-up POINT TID"
- * after ten seconds: then the test has failed. Opening the file begins anew, closing
- * it lets all go on. A thread that is killed does not stay.
+ * after 120 seconds, or 15 where it spins: then the test has failed. Opening the file
+ * begins anew, closing it lets all go on. A thread that is killed does not stay.
  *
  * A point that SPINS is under a spinlock, or in a thread that is about to sleep: what
- * it waits for needs another processor, and not that lock.
+ * it waits for needs another processor, and not that lock. A test keeps the two apart.
  */
 #ifndef KCHAN_PAUSE_H
 #define KCHAN_PAUSE_H

@@ -14,11 +14,20 @@
 
 static int pause_fd = -1;
 
-/* Of each test: begin anew. */
+static inline bool stay_on(int cpu, int tid)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return !sched_setaffinity(tid, sizeof(set), &set);
+}
+
+/* Of each test: begin anew. All of it runs on one processor, but see stop_at(). */
 static inline bool pause_open(void)
 {
 	pause_fd = open("/sys/kernel/debug/kchan/pause", O_RDWR | O_CLOEXEC);
-	return pause_fd >= 0;
+	return pause_fd >= 0 && stay_on(0, 0);
 }
 
 static inline bool pause_command(const char *what, const char *point, int tid, const char *until)
@@ -32,10 +41,24 @@ static inline bool pause_command(const char *what, const char *point, int tid, c
 	return false;
 }
 
-/* When the thread @tid comes to @point, it stops; until another comes to @until, if that is set. */
+static inline bool spins_at(const char *point)
+{
+	static const char *const points[] = { "handed", "pair", "pair_half", "park", "sleep" };
+
+	for (int i = 0; i < sizeof(points) / sizeof(*points); i++)
+		if (!strcmp(point, points[i]))
+			return true;
+	return false;
+}
+
+/*
+ * When the thread @tid comes to @point, it stops; until another comes to @until, if that is set.
+ * One that spins there would keep from running who is queued behind it, and whom it waits for
+ * perhaps: it has a processor of its own.
+ */
 static inline bool stop_at(const char *point, int tid, const char *until)
 {
-	return pause_command("stop", point, tid, until);
+	return (!spins_at(point) || stay_on(1, tid)) && pause_command("stop", point, tid, until);
 }
 
 /* Does the file say "@what POINT TID"? */
@@ -81,7 +104,7 @@ static inline bool pause_close(void)
 	text[n > 0 ? n : 0] = 0;
 	ok = n >= 0 && !strstr(text, "gave-up");
 	if (!ok)
-		fprintf(stderr, "# a thread waited ten seconds at a pause point: %s\n", text);
+		fprintf(stderr, "# a thread waited for long at a pause point: %s\n", text);
 	close(pause_fd);
 	return ok;
 }

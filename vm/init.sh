@@ -164,8 +164,6 @@ has_tool()	# name
 	case $1 in
 	asan_*|msan_*|memcheck_*|latency_*) [ "$tools" = all ] ;;
 	tsan_*)	[ "$tools" != none ] ;;
-	# who spins at a pause point may keep there whom it waits for, where all is slow
-	race_*)	[ "$tools" != none ] ;;
 	esac
 }
 
