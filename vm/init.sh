@@ -14,6 +14,7 @@ mount -t tmpfs tmp /tmp
 mkdir -p /dev/shm && mount -t tmpfs shm /dev/shm
 ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null
 echo 1 > /proc/sys/vm/overcommit_memory
+echo 600 > /proc/sys/kernel/hung_task_timeout_secs 2>/dev/null
 mode=$(sed -n 's/.*kchan_mode=\([a-z]*\).*/\1/p' /proc/cmdline)
 [ "$mode" != check ] || echo "# Linux $(uname -r)"
 grep -q kchan_quick=1 /proc/cmdline && export KCHAN_QUICK=1

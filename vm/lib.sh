@@ -203,7 +203,8 @@ initramfs()	# name, archive...: build/NAME/initrd from build/NAME/kmod/kchan.ko 
 # An idle processor halts, and leaves the host's to others. The kernel is told that the clock
 # goes on meanwhile, else it rewrites its own code while the other processor wakes up from
 # that, and QEMU may go on with what it has translated halfway. It need not test its timer
-# against a loop either, which a busy host makes fail.
+# against a loop either, and is patient with what it takes for a stall: a busy host may hold
+# one of its processors up for half a minute.
 boot()	# image, name, seconds, kernel words, qemu words...
 {
 	local image=$1 dir=$build/$2 secs=$3 words=$4 cpus="-accel tcg,thread=multi -smp 2" clock="tsc=reliable no_timer_check"; shift 4
@@ -212,5 +213,6 @@ boot()	# image, name, seconds, kernel words, qemu words...
 	esac
 	timeout -k 5 "$secs" qemu-system-x86_64 $cpus -M q35 -cpu max -m 2G \
 		-nodefaults -display none -no-reboot "$@" -kernel "$image" -initrd "$dir/initrd" \
-		-append "console=ttyS0 quiet loglevel=4 panic=-1 panic_on_warn=1 oops=panic log_buf_len=16M mitigations=off $clock $words"
+		-append "console=ttyS0 quiet loglevel=4 panic=-1 panic_on_warn=1 oops=panic log_buf_len=16M mitigations=off $clock \
+			rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60 $words"
 }
