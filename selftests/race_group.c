@@ -408,4 +408,43 @@ TEST_F(group, a_parent_ends_before_its_child_is_born)
 	}
 }
 
+/* ---- what does not wait for the tree ---- */
+
+/* A group is past its own deadline, and can't be marked so while a cancel has the tree. */
+TEST_F(group, past_a_deadline_no_call_waits_for_the_tree)
+{
+	bool before = false;
+
+	for (int64_t ms = 100; !before; ms *= 2) {
+		int64_t at = chan_after(ms * MS);
+		int top = root(), other = below(top), late = chan_group(top, at, 0, 0);
+		int child = below(late), e[2], v = 7;
+		struct racer c = RACER(r_cancel, other, .point = "group_marked");
+
+		ASSERT_GT(PATIENCE, ms);
+		ASSERT_EQ(0, chan_make(e, 4, 1, 0));
+		ASSERT_TRUE(race_start(&c));
+		before = chan_after(0) < at;	/* else it may be marked already */
+		while (chan_after(0) <= at)
+			usleep(1000);
+		EXPECT_EQ(-ETIMEDOUT, chan_send(e[1], &v, 4, child, CHAN_NOW));
+		EXPECT_EQ(-ETIMEDOUT, chan_recv(e[0], &v, 4, late, CHAN_FOREVER));
+		EXPECT_EQ(-ETIMEDOUT, chan_wait(top, NULL, child, CHAN_FOREVER));
+		EXPECT_EQ(-ETIMEDOUT, chan_join(top, child, CHAN_FOREVER));
+		EXPECT_EQ(ETIMEDOUT, ginfo(late).err);
+		EXPECT_EQ(ETIMEDOUT, ginfo(child).err);
+		EXPECT_EQ(0, ginfo(late).children);
+		EXPECT_EQ(POLLIN | POLLOUT, events(child));
+		EXPECT_TRUE(pause_says("stopped", "group_marked", ANY));
+		EXPECT_EQ(0, race_finish(&c));
+		EXPECT_EQ(ETIMEDOUT, ginfo(late).err);
+		EXPECT_EQ(ETIMEDOUT, ginfo(child).err);
+		EXPECT_EQ(CHAN_LIVE, ginfo(top).state);
+		close2(e);
+		close2((int[]){ child, late });
+		close2((int[]){ other, top });
+		ASSERT_TRUE(pause_close() && pause_open());
+	}
+}
+
 TEST_HARNESS_MAIN
