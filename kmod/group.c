@@ -453,6 +453,7 @@ static void count_out(struct kgroup *g, int err)
 		if (release_place(g, &wk))
 			break;
 		spin_unlock(&g->lock);	/* the place is still taken meanwhile */
+		kchan_pause(group_relock);
 		cond_resched();
 		spin_lock(&g->lock);
 	}
@@ -502,6 +503,7 @@ void kgroup_owner_gone(struct kgroup *g)
 		return;
 	if (kgroup_leave(g, EOWNERDEAD, "", false))
 		kgroup_cancel(g, EOWNERDEAD, "");
+	kchan_pause(owner_gone);
 	spin_lock(&g->lock);
 	g->owned = false;
 	idle = uncount(g);

@@ -10,7 +10,7 @@
 
 #define PATIENCE	(120 * HZ)
 #define SPIN_PATIENCE	(15 * HZ)	/* less than what the kernel calls a lockup */
-#define STOPS		8
+#define STOPS		32
 
 #define SLEEPS(name)	{ #name, false },
 #define SPINS(name)	{ #name, true },

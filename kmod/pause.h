@@ -33,8 +33,10 @@
 	SLEEPS(group_leave)			\
 	SLEEPS(group_marked)			\
 	SLEEPS(group_queue)			\
+	SLEEPS(group_relock)			\
 	SLEEPS(join_has_place)			\
 	SLEEPS(member_out)			\
+	SLEEPS(owner_gone)			\
 	SLEEPS(park_attached)			\
 	SLEEPS(park_over)			\
 	SLEEPS(poll_looked)			\
@@ -52,7 +54,9 @@
 	SLEEPS(unpark)				\
 	SLEEPS(uring_finish)			\
 	SLEEPS(uring_late)			\
+	SLEEPS(value_looked)			\
 	SPINS(handed)				\
+	SPINS(made_done)			\
 	SPINS(pair)				\
 	SPINS(pair_half)			\
 	SPINS(park)				\

@@ -9,6 +9,7 @@
 #include <linux/uaccess.h>
 
 #include "compat.h"
+#include "pause.h"
 #include "quota.h"
 
 /* In those set before @end was, @v the last of them. */
@@ -68,6 +69,7 @@ static int insert(struct kgroup *g, struct kgroup_value *v)
 		if (find(head, seen, v->data, v->key_len))
 			return -EEXIST;
 		seen = head;
+		kchan_pause(value_looked);
 		spin_lock(&g->lock);
 		if (g->values == seen)
 			break;

@@ -144,6 +144,7 @@ static void make_done(struct kchan_node *n, int res, struct kchan_wake *wk)
 	w->res = res;
 	kchan_wake_add(wk, w);
 	waiter_to_done(w);
+	kchan_pause(made_done);
 }
 
 /* After kchan_lock_pair(): the peer's case is done. Its results are written before. */

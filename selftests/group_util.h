@@ -84,13 +84,4 @@ static inline bool set_parameter(const char *name, unsigned v)
 	return f && !fclose(f) && ok;
 }
 
-/* The number that the next descriptor gets: one that leaked, or is kept, is not it. */
-static inline int lowest_free(void)
-{
-	int fd = dup(0);
-
-	close(fd);
-	return fd;
-}
-
 #endif

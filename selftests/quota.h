@@ -123,12 +123,4 @@ static inline int as_user(uid_t uid, void (*fn)(void *), void *arg)
 	return status;
 }
 
-static inline int lowest_free(void)
-{
-	int fd = dup(0);
-
-	close(fd);
-	return fd;
-}
-
 #endif

@@ -165,6 +165,75 @@ static void gives_up(struct __test_metadata *_metadata, const char *how)
 TEST_F(group, a_place_for_a_joiner_whose_deadline_passed)	{ gives_up(_metadata, "deadline"); }
 TEST_F(group, a_place_for_a_joiner_whose_group_ended)		{ gives_up(_metadata, "group"); }
 
+/*
+ * A place comes free, and so many at the head of the queue have given up that the lock is
+ * dropped on the way. The place stays taken meanwhile, and who is last is asked anew: another
+ * place was given back by then.
+ */
+TEST_F(group, a_place_is_given_back_while_joins_called_off_are_dropped)
+{
+	enum { N = 20 };
+	int g = chan_group(-1, CHAN_FOREVER, 0, 2), m = chan_join(g, -1, CHAN_NOW), u = root();
+	struct racer off[N], w = RACER(r_wait, g), l = RACER(r_leave, m, .point = "group_relock");
+	struct racer *k = shared(sizeof(*k));
+
+	*k = (struct racer)RACER(r_join, g, .point = "join_has_place");
+	ASSERT_TRUE(race_begin(k, true));
+	ASSERT_TRUE(stopped_at("join_has_place", ANY));
+	ASSERT_TRUE(race_begin(&w, false));
+	for (int i = 0; i < N; i++) {
+		off[i] = (struct racer)RACER(r_join, g, .under = u, .point = "settle");
+		ASSERT_TRUE(race_begin(&off[i], false));
+		ASSERT_TRUE(asleep(&off[i].p.tid));
+	}
+	ASSERT_TRUE(asleep(&w.p.tid));
+	ASSERT_EQ(0, chan_cancel(u, 0, NULL));
+	for (int i = 0; i < N; i++)
+		ASSERT_TRUE(stopped_at("settle", race_tid(&off[i])));
+	ASSERT_TRUE(race_start(&l));
+	EXPECT_EQ(2, ginfo(g).members);
+	EXPECT_EQ(-EAGAIN, chan_join(g, -1, CHAN_NOW));
+	ASSERT_EQ(0, kill(k->p.pid, SIGKILL));
+	EXPECT_EQ(-SIGKILL, party_end(&k->p));
+	EXPECT_EQ(1, ginfo(g).members);
+	EXPECT_EQ(0, race_finish(&l));
+	EXPECT_EQ(0, ginfo(g).members);
+	EXPECT_EQ(0, race_end(&w));
+	ASSERT_TRUE(go_on("settle", ANY));
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(-ECANCELED, race_end(&off[i]));
+	munmap(k, sizeof(*k));
+	close2((int[]){ m, g });
+	close(u);
+}
+
+/* ---- who waits for the tree ---- */
+
+/* Joins and makes below a group whose tree is held up can be killed. */
+TEST_F(group, who_waits_for_a_tree_can_be_killed)
+{
+	long (*calls[])(struct racer *r) = { r_join, r_below };
+
+	for (int i = 0; i < 2; i++) {
+		int g = root(), other = below(g);
+		struct racer c = RACER(r_cancel, other, .point = "group_marked");
+		struct racer *k = shared(sizeof(*k));
+
+		*k = (struct racer)RACER(calls[i], g);
+		ASSERT_TRUE(race_start(&c));
+		ASSERT_TRUE(race_begin(k, true));
+		ASSERT_TRUE(asleep(&k->p.tid));
+		ASSERT_EQ(0, kill(k->p.pid, SIGKILL));
+		EXPECT_EQ(-SIGKILL, party_end(&k->p)) TH_LOG("call %d", i);
+		EXPECT_TRUE(pause_says("stopped", "group_marked", ANY));
+		EXPECT_EQ(0, race_finish(&c));
+		EXPECT_EQ(0, ginfo(g).members);
+		EXPECT_EQ(0, ginfo(g).children);
+		munmap(k, sizeof(*k));
+		close2((int[]){ other, g });
+	}
+}
+
 /* ---- leave with last close ---- */
 
 TEST_F(group, two_leaves_count_once)
@@ -215,6 +284,70 @@ TEST_F(group, a_member_killed_while_it_leaves)
 	EXPECT_EQ(1, ginfo(g).failed);
 	EXPECT_EQ(0, ginfo(g).members);
 	close(g);
+}
+
+/* In a child: the least max_user_groups under which the caller's user can make one more. */
+static int groups_in_use(void)
+{
+	int *n = shared(sizeof(*n)), status, r;
+	pid_t pid = fork();
+
+	if (!pid) {
+		*n = -1;
+		for (int i = 0; give_up_exemption() && i < 1000; i++) {
+			if (param_set("max_user_groups", i))
+				break;
+			if (root() >= 0) {
+				*n = i - 1;
+				break;
+			}
+		}
+		_exit(0);
+	}
+	r = waitpid(pid, &status, 0) == pid && !status ? *n : -1;
+	munmap(n, sizeof(*n));
+	return r;
+}
+
+/*
+ * The last owner goes and the last member leaves, in both orders: the later one takes the
+ * group out of its maker's number, once, though a watch keeps the object.
+ */
+TEST_F(group, an_ended_group_leaves_its_makers_number_once)
+{
+	unsigned long most = param_get("max_user_groups");
+	int before = groups_in_use();
+
+	ASSERT_LE(0, before);
+	for (int order = 0; order < 2; order++) {
+		int g = root(), m = chan_join(g, -1, CHAN_NOW), w = chan_watch(g);
+		struct racer c = RACER(r_close, g, .point = "owner_gone");
+		struct racer l = RACER(r_leave, m, .point = "member_out");
+
+		EXPECT_EQ(before + 3, groups_in_use());
+		if (order == 0) {		/* the close is held up */
+			ASSERT_TRUE(race_start(&c));
+			EXPECT_EQ(CHAN_ENDED, ginfo(w).state);
+			EXPECT_EQ(0, r_leave(&l));
+			EXPECT_EQ(before + 3, groups_in_use());
+			EXPECT_EQ(0, race_finish(&c));
+		} else {			/* the leave is, and has the tree */
+			ASSERT_TRUE(race_start(&l));
+			ASSERT_TRUE(stop_at("owner_gone", ANY, NULL));
+			c.point = NULL;
+			ASSERT_TRUE(race_begin(&c, false));
+			EXPECT_EQ(0, race_finish(&l));
+			ASSERT_TRUE(stopped_at("owner_gone", ANY));
+			EXPECT_EQ(before + 3, groups_in_use());
+			ASSERT_TRUE(go_on("owner_gone", ANY));
+			EXPECT_EQ(0, race_end(&c));
+		}
+		/* the member's own, and the watch */
+		EXPECT_EQ(before + 2, groups_in_use());
+		close2((int[]){ m, w });
+		EXPECT_EQ(before, groups_in_use());
+	}
+	EXPECT_EQ(0, param_set("max_user_groups", most));
 }
 
 /* ---- wait with new members ---- */
@@ -294,6 +427,36 @@ TEST_F(group, the_last_owners_close_before_the_call_is_attached)
 	ASSERT_TRUE(race_start(&r));
 	close(g);
 	EXPECT_EQ(-ECANCELED, race_finish(&r));
+	EXPECT_TRUE(parked(e[0], 0, 0));
+	close2(e);
+}
+
+/* Its deadline passes before the call is attached, and the timer's work is held up. */
+TEST_F(group, a_deadline_before_the_call_is_attached)
+{
+	int e[2], v = 7;
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	for (int64_t ms = 200;; ms *= 2) {
+		int g = chan_group(-1, chan_after(ms * MS), 0, 0);
+		struct racer r = RACER(r_recv, e[0], .under = g, .point = "group_attach");
+		bool attaches;
+
+		ASSERT_GT(PATIENCE, ms);
+		ASSERT_TRUE(stop_at("group_expire", ANY, NULL));
+		ASSERT_TRUE(race_begin(&r, false));
+		ASSERT_TRUE(stopped_at("group_expire", ANY));
+		attaches = pause_says("stopped", "group_attach", ANY);	/* or it came too late */
+		if (attaches)
+			ASSERT_TRUE(go_on("group_attach", ANY));
+		EXPECT_EQ(-ETIMEDOUT, race_end(&r));
+		EXPECT_EQ(-EAGAIN, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+		ASSERT_TRUE(go_on("group_expire", ANY));
+		close(g);
+		if (attaches)
+			break;
+		ASSERT_TRUE(pause_close() && pause_open());
+	}
 	EXPECT_TRUE(parked(e[0], 0, 0));
 	close2(e);
 }
@@ -382,7 +545,81 @@ TEST_F(group, a_deadline_before_the_cancel_has_its_turn)
 	close(g);
 }
 
+/*
+ * A cancel came before the deadline, and its mark is on its way down when that passes: who
+ * looks below finds the cancel, as everybody will.
+ */
+TEST_F(group, a_deadline_passes_while_a_cancel_goes_down)
+{
+	for (int64_t ms = 500;; ms *= 2) {
+		int64_t at = chan_after(ms * MS);
+		int e[2], g = chan_group(-1, at, 0, 0), b = below(g), bb = below(b);
+		struct racer c = RACER(r_cancel, g, .point = "group_marked");
+		struct chan_group_info i;
+		bool early;
+
+		ASSERT_GT(PATIENCE, ms);
+		ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+		ASSERT_TRUE(race_start(&c));
+		i = ginfo(g);
+		early = i.err == EIO;		/* else the deadline was first */
+		while (chan_after(0) <= at)
+			usleep(1000);
+		EXPECT_EQ(early ? -ECANCELED : -ETIMEDOUT, chan_recv(e[0], &i, 4, bb, CHAN_FOREVER));
+		EXPECT_EQ(early ? EIO : ETIMEDOUT, ginfo(bb).err);
+		EXPECT_EQ(early ? EIO : ETIMEDOUT, ginfo(b).err);
+		EXPECT_EQ(0, race_finish(&c));
+		EXPECT_EQ(early ? EIO : ETIMEDOUT, ginfo(bb).err);
+		close2(e);
+		close2((int[]){ bb, b });
+		close(g);
+		if (early)
+			break;
+		ASSERT_TRUE(pause_close() && pause_open());
+	}
+}
+
+/* ---- values ---- */
+
+static long r_set(struct racer *r) { return chan_value_set(r->fd, "key", r->buf, 4); }
+
+/* Two set a key: the other has done it after this one has found none. */
+TEST_F(group, a_key_is_set_while_another_looks_for_it)
+{
+	for (int same = 0; same < 2; same++) {
+		int g = root(), v = 0;
+		struct racer s = RACER(r_set, g, .point = "value_looked", .buf = { 1 });
+
+		ASSERT_TRUE(race_start(&s));
+		EXPECT_EQ(0, chan_value_set(g, same ? "key" : "other", &(int){ 2 }, 4));
+		EXPECT_EQ(same ? -EEXIST : 0, race_finish(&s));
+		EXPECT_EQ(4, chan_value_get(g, "key", &v, 4));
+		EXPECT_EQ(same ? 2 : 1, v);
+		EXPECT_EQ(same ? -ENODATA : 4, chan_value_get(g, "other", &v, 4));
+		close(g);
+	}
+}
+
 /* ---- born ---- */
+
+/* A group's own deadline passes before it is born. */
+TEST_F(group, a_deadline_before_the_birth)
+{
+	for (int below_one = 0; below_one < 2; below_one++) {
+		int g = below_one ? root() : -1;
+		struct racer b = RACER(r_made, g, .point = "group_birth");
+
+		b.deadline = chan_after(100 * MS);
+		ASSERT_TRUE(race_start(&b));
+		while (chan_after(0) <= b.deadline)
+			usleep(1000);
+		EXPECT_LE(0, race_finish(&b));
+		EXPECT_EQ(POLLIN | POLLOUT, events(b.ret));
+		EXPECT_EQ(ETIMEDOUT, ginfo(b.ret).err);
+		EXPECT_TRUE(below_one == 0 || ginfo(g).children == 0);
+		close2((int[]){ b.ret, g });
+	}
+}
 
 /* The parent ends before the child is linked: it is ended from birth, with that cause. */
 TEST_F(group, a_parent_ends_before_its_child_is_born)

@@ -8,6 +8,7 @@
 #define RACE_UTIL_H
 
 #include "group_util.h"
+#include "quota.h"
 #include "harness.h"
 
 #define ANY	0	/* whoever comes first */
@@ -43,7 +44,8 @@ static inline bool pause_command(const char *what, const char *point, int tid, c
 
 static inline bool spins_at(const char *point)
 {
-	static const char *const points[] = { "handed", "pair", "pair_half", "park", "sleep" };
+	static const char *const points[] = { "handed", "made_done", "pair", "pair_half", "park",
+					      "sleep" };
 
 	for (int i = 0; i < sizeof(points) / sizeof(*points); i++)
 		if (!strcmp(point, points[i]))
@@ -214,6 +216,8 @@ static inline long r_join(struct racer *r) { return chan_join(r->fd, r->under ?:
 static inline long r_wait(struct racer *r) { return chan_wait(r->fd, NULL, r->under ?: -1, r->deadline); }
 static inline long r_leave(struct racer *r) { return chan_leave(r->fd, EIO, "left"); }
 static inline long r_cancel(struct racer *r) { return chan_cancel(r->fd, EIO, "cancelled"); }
+static inline long r_close(struct racer *r) { return close(r->fd); }
+static inline long r_made(struct racer *r) { return chan_group(r->fd, r->deadline, 0, 0); }
 static inline long r_below(struct racer *r) { return chan_group(r->fd, CHAN_FOREVER, 0, 0); }
 
 /* A racer that calls fn(FD). */

@@ -256,6 +256,15 @@ static inline int open_count(void)
 	return entries("/proc/self/fd");
 }
 
+/* The number that the next descriptor gets: one that leaked, or is kept, is not it. */
+static inline int lowest_free(void)
+{
+	int fd = dup(0);
+
+	close(fd);
+	return fd;
+}
+
 /* Threads that are not quite gone yet, too. */
 static inline int thread_count(void)
 {
