@@ -49,8 +49,6 @@ static long r_fault_select(struct racer *r)
 	return i < 0 ? i : k.msg.res;
 }
 
-static long r_close(struct racer *r) { return close(r->fd); }
-
 static long now(int fd, int v)
 {
 	return chan_send(fd, &v, 4, -1, CHAN_NOW);
@@ -548,6 +546,16 @@ TEST_F(chan, a_send_while_the_last_receiver_closes)
 
 /* ---- the lock is dropped on the way through a queue ---- */
 
+static long r_recv4(struct racer *r)
+{
+	return chan_recv(r->fd, r->buf, 4, -1, r->deadline);
+}
+
+static long r_send8(struct racer *r)
+{
+	return chan_send(r->fd, r->buf, 8, -1, r->deadline);
+}
+
 static long r_short(struct racer *r)	/* without room for a message of four bytes */
 {
 	return chan_recv(r->fd, r->buf, 1, -1, r->deadline);
@@ -586,6 +594,214 @@ TEST_F(chan, a_message_is_taken_before_all_who_have_no_room_are_told)
 	}
 	EXPECT_EQ(N - left, told);
 	close2(e);
+}
+
+/*
+ * A send has come to rest, and not all who have no room for it have been told when a short one
+ * comes for which one of them would have room: it waits behind the first.
+ */
+TEST_F(chan, a_short_send_while_receives_are_told_of_a_long_one)
+{
+	enum { N = 40 };
+	struct racer r[N], with_room = RACER(r_recv4, 0), s = RACER(r_send8, 0, .point = "relock");
+	int e[2], v = 7;
+	char buf[8];
+
+	memcpy(s.buf, "long one", 8);
+	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
+	s.fd = e[1];
+	with_room.fd = e[0];
+	for (int i = 0; i < N; i++) {
+		r[i] = (struct racer)RACER(r_short, e[0]);
+		ASSERT_TRUE(race_begin(&r[i], false));
+	}
+	ASSERT_TRUE(parked(e[0], 0, N));
+	ASSERT_TRUE(race_begin(&with_room, false));
+	ASSERT_TRUE(parked(e[0], 0, N + 1));
+	ASSERT_TRUE(race_start(&s));
+	EXPECT_LT(1, info_of(e[0]).parked_receivers);
+	EXPECT_EQ(-EAGAIN, chan_send(e[1], &v, 4, -1, CHAN_NOW));
+	EXPECT_EQ(-EMSGSIZE, race_end(&with_room));
+	ASSERT_TRUE(go_on("relock", ANY));
+	for (int i = 0; i < N; i++)
+		EXPECT_EQ(-EMSGSIZE, race_end(&r[i]));
+	EXPECT_EQ(8, chan_recv(e[0], buf, 8, -1, CHAN_NOW));
+	EXPECT_EQ(0, memcmp(buf, "long one", 8));
+	EXPECT_EQ(0, race_end(&s));
+	EXPECT_EQ(1, info_of(e[0]).sent);
+	close2(e);
+}
+
+/*
+ * A message has gone to the receive behind many that have no room, and not all of these have
+ * been told when the channel is shut: each gets one of the two errors.
+ */
+TEST_F(chan, a_shut_while_receives_are_told_that_were_passed_by)
+{
+	enum { N = 40 };
+	struct racer r[N], last = RACER(r_recv, 0), s = RACER(r_send, 0, .point = "relock", .buf = { 6 });
+	int e[2], told = 0, left;
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	s.fd = e[1];
+	last.fd = e[0];
+	for (int i = 0; i < N; i++) {
+		r[i] = (struct racer)RACER(r_short, e[0]);
+		ASSERT_TRUE(race_begin(&r[i], false));
+	}
+	ASSERT_TRUE(parked(e[0], 0, N));
+	ASSERT_TRUE(race_begin(&last, false));
+	ASSERT_TRUE(parked(e[0], 0, N + 1));
+	ASSERT_TRUE(race_start(&s));
+	EXPECT_EQ(4, race_end(&last));
+	EXPECT_EQ(6, number(last.buf));
+	left = info_of(e[0]).parked_receivers;
+	EXPECT_LT(0, left);
+	EXPECT_LT(left, N);
+	EXPECT_EQ(0, chan_shut(e[1], 0));
+	EXPECT_EQ(0, info_of(e[0]).parked_receivers);
+	EXPECT_EQ(0, race_finish(&s));
+	for (int i = 0; i < N; i++) {
+		long ret = race_end(&r[i]);
+
+		EXPECT_TRUE(ret == -EMSGSIZE || ret == -EPIPE) TH_LOG("%ld", ret);
+		told += ret == -EMSGSIZE;
+	}
+	EXPECT_EQ(N - left, told);
+	close2(e);
+}
+
+/* ---- messages in a receiver's hand ---- */
+
+enum { LONG = 65536 };
+
+static char long_in[LONG];
+static const char long_out[LONG];
+
+static long r_long(struct racer *r)
+{
+	return chan_recv(r->fd, long_in, LONG, -1, r->deadline);
+}
+
+static long r_long_select(struct racer *r)
+{
+	struct chan_case k = chan_recv_case(r->fd, long_in, LONG);
+	int i = chan_select(&k, 1, 0, -1, r->deadline);
+
+	return i < 0 ? i : k.msg.res;
+}
+
+static long r_file_select(struct racer *r)	/* the descriptor that comes is @other */
+{
+	struct chan_case k = chan_recv_case(r->fd, r->buf, 4);
+	int i;
+
+	k.msg.fds = &r->other;
+	k.msg.nfds = 1;
+	i = chan_select(&k, 1, 0, r->under ?: -1, r->deadline);
+	return i < 0 ? i : k.msg.res;
+}
+
+/*
+ * Between the channel and the copy to its receiver a message is charged, whatever becomes of
+ * the channel meanwhile: who sends gets the room in the buffer, and no memory for nothing.
+ */
+TEST_F(chan, a_message_in_hand_is_charged_until_it_is_copied_out)
+{
+	for (int parks = 0; parks < 2; parks++) {
+		long none = bytes_in_use(), empty, hand;
+		struct racer r = RACER(r_long, 0, .point = "deliver");
+		int e[2];
+
+		ASSERT_LT(0, none);
+		ASSERT_EQ(0, chan_make(e, LONG, 1, 0));
+		empty = bytes_in_use();
+		EXPECT_LT(none + LONG, empty);
+		r.fd = e[0];
+		if (!parks)
+			ASSERT_EQ(0, chan_send(e[1], long_out, LONG, -1, CHAN_NOW));
+		ASSERT_TRUE(race_begin(&r, false));
+		if (parks) {
+			ASSERT_TRUE(parked(e[0], 0, 1));
+			ASSERT_EQ(0, chan_send(e[1], long_out, LONG, -1, CHAN_NOW));
+		}
+		ASSERT_TRUE(stopped_at("deliver", ANY));
+		EXPECT_EQ(0, info_of(e[0]).len);
+		hand = bytes_in_use();
+		EXPECT_LE(empty + LONG, hand);
+		EXPECT_EQ(0, chan_send(e[1], long_out, LONG, -1, CHAN_NOW));
+		EXPECT_EQ(-EAGAIN, chan_send(e[1], long_out, LONG, -1, CHAN_NOW));
+		EXPECT_EQ(hand, bytes_in_use());
+		close(e[1]);
+		EXPECT_EQ(hand, bytes_in_use());
+		EXPECT_EQ(LONG, race_finish(&r));
+		EXPECT_EQ(empty, bytes_in_use());
+		close(e[0]);
+		EXPECT_EQ(none, bytes_in_use());
+	}
+}
+
+/* The last receiving end goes meanwhile: what is buffered is dropped, what is in hand is not. */
+TEST_F(chan, a_message_in_hand_outlives_what_is_discarded)
+{
+	struct racer r = RACER(r_long_select, 0, .point = "deliver");
+	long none = bytes_in_use();
+	int e[2];
+
+	ASSERT_EQ(0, chan_make(e, LONG, 2, 0));
+	r.fd = e[0];
+	ASSERT_TRUE(race_begin(&r, false));
+	ASSERT_TRUE(parked(e[0], 0, 1));
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, chan_send(e[1], long_out, LONG, -1, CHAN_NOW));
+	ASSERT_TRUE(stopped_at("deliver", ANY));
+	close(e[0]);
+	EXPECT_EQ(1, info_of(e[1]).dropped);
+	EXPECT_EQ(LONG, race_finish(&r));
+	EXPECT_EQ(1, info_of(e[1]).received);
+	EXPECT_EQ(1, info_of(e[1]).dropped);
+	close(e[1]);
+	EXPECT_EQ(none, bytes_in_use());
+}
+
+/*
+ * The last receiving end has closed, and its messages are about to be dropped, or are, when a
+ * select that holds the channel comes for one: one of the two has it, with its descriptor.
+ */
+TEST_F(chan, a_message_is_discarded_while_a_select_comes_for_it)
+{
+	for (int first = 0; first < 2; first++) {
+		struct racer r = RACER(r_file_select, 0, .point = "group_attach");
+		struct racer c = RACER(r_close, 0, .point = first ? "end" : NULL);
+		int e[2], p[2], g = root();
+		struct chan_msg m = { .buf = "x", .len = 1, .fds = &p[1], .nfds = 1 };
+		struct pollfd hup = { .events = POLLIN };
+
+		ASSERT_EQ(0, chan_make(e, 4, 1, CHAN_FDS));
+		ASSERT_EQ(0, pipe2(p, O_CLOEXEC));
+		r.fd = c.fd = e[0];
+		r.under = g;
+		ASSERT_TRUE(race_start(&r));
+		ASSERT_EQ(1, chan_sendm(e[1], &m, 1, -1, CHAN_NOW));
+		close(p[1]);
+		ASSERT_TRUE(race_begin(&c, false));
+		if (first) {			/* the select comes between end and discard */
+			ASSERT_TRUE(stopped_at("end", ANY));
+			EXPECT_EQ(1, race_finish(&r));
+			EXPECT_EQ(0, race_finish(&c));
+			close(r.other);
+		} else {
+			EXPECT_EQ(0, race_end(&c));
+			EXPECT_EQ(-EPIPE, race_finish(&r));
+		}
+		EXPECT_EQ(first, info_of(e[1]).received);
+		EXPECT_EQ(!first, info_of(e[1]).dropped);
+		hup.fd = p[0];
+		EXPECT_EQ(1, poll(&hup, 1, PATIENCE));
+		EXPECT_EQ(POLLHUP, hup.revents);
+		close2((int[]){ p[0], e[1] });
+		close(g);
+	}
 }
 
 /* ---- poll ---- */
