@@ -65,7 +65,7 @@ static long r_command(struct racer *r)	/* submits, and answers */
 
 	if (io_uring_queue_init(4, &ring, 0))
 		return res;
-	if (submit(&ring, r->fd, &x, r->buf, r->under ?: -1, CHAN_FOREVER))
+	if (submit(&ring, r->fd, &x, r->buf, r->under ?: -1, r->deadline))
 		res = result(&ring);
 	io_uring_queue_exit(&ring);
 	return res;
@@ -87,12 +87,66 @@ TEST_F(uring, a_peer_while_the_deadline_is_at_work)
 	io_uring_queue_exit(&self->ring);
 }
 
+/*
+ * A peer has chosen it and still has the channel's lock: its task has been asked for it by
+ * then, and would otherwise wait for a peer that it may keep from running.
+ */
+TEST_F(uring, its_task_is_asked_for_it_while_the_peer_has_the_lock)
+{
+	struct racer r = RACER(r_command, self->e[0]);
+	struct racer s = RACER(r_send, self->e[1], .point = "made_done", .until = "uring_finish",
+			       .buf = { 7 });
+
+	r.deadline = CHAN_FOREVER;
+	ASSERT_TRUE(race_begin(&r, false));
+	ASSERT_TRUE(parked(self->e[0], 0, 1));
+	ASSERT_TRUE(race_begin(&s, false));
+	EXPECT_EQ(0, race_end(&s));
+	EXPECT_EQ(4, race_end(&r));
+	EXPECT_EQ(7, r.buf[0]);
+	io_uring_queue_exit(&self->ring);
+}
+
+/* A peer has chosen it when its deadline passes: it is done, and ends once. */
+TEST_F(uring, a_deadline_while_the_peer_has_the_lock)
+{
+	struct racer r = RACER(r_command, self->e[0]), s = RACER(r_send, self->e[1], .point = "made_done");
+
+	s.buf[0] = 7;
+	for (int64_t ms = 500; !info_of(self->e[0]).parked_receivers; ms *= 2) {
+		ASSERT_GT(PATIENCE, ms);
+		r.deadline = chan_after(ms * MS);
+		ASSERT_TRUE(stop_at("uring_late", ANY, NULL));
+		ASSERT_TRUE(race_begin(&r, false));
+		while (!info_of(self->e[0]).parked_receivers &&
+		       __atomic_load_n(&r.ret, __ATOMIC_ACQUIRE) == -9999)
+			usleep(1000);
+		if (__atomic_load_n(&r.ret, __ATOMIC_ACQUIRE) == -9999)
+			break;
+		EXPECT_EQ(-ETIMEDOUT, race_end(&r));	/* it had no time to wait */
+		ASSERT_TRUE(pause_close() && pause_open());
+	}
+	ASSERT_TRUE(stop_at("uring_finish", ANY, NULL));	/* which would call the deadline off */
+	ASSERT_TRUE(race_start(&s));
+	ASSERT_TRUE(stopped_at("uring_late", ANY));
+	EXPECT_EQ(-9999, __atomic_load_n(&r.ret, __ATOMIC_ACQUIRE));
+	EXPECT_EQ(0, race_finish(&s));
+	ASSERT_TRUE(stopped_at("uring_finish", ANY));
+	ASSERT_TRUE(go_on("uring_late", ANY));
+	ASSERT_TRUE(go_on("uring_finish", ANY));
+	EXPECT_EQ(4, race_end(&r));
+	EXPECT_EQ(7, r.buf[0]);
+	EXPECT_EQ(1, info_of(self->e[0]).received);
+	io_uring_queue_exit(&self->ring);
+}
+
 /* A peer has done it, and its group ends before its task has answered: it is done. */
 TEST_F(uring, an_end_before_the_task_has_answered)
 {
 	int v = 7, g = root();
 	struct racer r = RACER(r_command, self->e[0], .under = g, .point = "uring_finish");
 
+	r.deadline = CHAN_FOREVER;
 	ASSERT_TRUE(race_begin(&r, false));
 	ASSERT_TRUE(parked(self->e[0], 0, 1));
 	EXPECT_EQ(0, chan_send(self->e[1], &v, 4, -1, CHAN_NOW));
