@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Channel calls as commands of io_uring. Nothing to link: these fill a submission
- * queue entry, as liburing's io_uring_prep_*() do. See chan_prep(3).
+ * Channel calls as io_uring commands. Nothing to link: these fill a submission queue
+ * entry, as liburing's io_uring_prep_*() do. See chan_prep(3).
  *
- * @x and @s are where the arguments go: they, and all they name, must stay as they
- * are until the command has completed. The completion's res is what the call would
- * have returned. One that waits completes early with -ETIMEDOUT at its deadline or its
- * group's, and with -ECANCELED when its group ends otherwise, or its ring or its
- * process does; but with -EINTR if a worker of io_uring waits in it and is stopped.
- * In a link every command but the first needs IOSQE_ASYNC: its entry may be read late.
+ * @x and @s hold the arguments: they, and all memory they point to, must not change until
+ * the command has completed. The completion's res is what the call would have returned.
+ * A command that waits completes with -ETIMEDOUT at its deadline or its group's, and with
+ * -ECANCELED when its group ends otherwise, or its ring or its process does; but with
+ * -EINTR if an io-wq worker that waits in it is stopped. In a link every command but the
+ * first needs IOSQE_ASYNC: the kernel may read its entry only when its turn comes.
  */
 #ifndef LIBCHAN_URING_H
 #define LIBCHAN_URING_H
@@ -39,7 +39,7 @@
 extern "C" {
 #endif
 
-/* What the others are made of. */
+/* What the functions below have in common. */
 static inline void chan_prep_command_(struct io_uring_sqe *sqe, int fd, uint32_t op,
 				      const void *arg, uint32_t size)
 {
@@ -57,9 +57,9 @@ static inline void chan_prep_command_(struct io_uring_sqe *sqe, int fd, uint32_t
 }
 
 /*
- * What a tool that watches memory is told, valgrind if its memcheck.h was included
- * before. Nobody is called when a command has completed, so what may be stored then
- * counts as initialised from here on: all the room.
+ * Tell the tools that watch memory; valgrind is told if its memcheck.h was included
+ * before. No code of the library runs when a command completes, so all the room for a
+ * message counts as initialised from here on.
  */
 static inline void chan_prep_memory_(const void *p, size_t len, int store)
 {
@@ -67,7 +67,7 @@ static inline void chan_prep_memory_(const void *p, size_t len, int store)
 	const void *bad = len ? __asan_region_is_poisoned((void *)p, len) : NULL;
 
 	if (bad)
-		(void)*(const volatile char *)bad;	/* which is reported */
+		(void)*(const volatile char *)bad;	/* AddressSanitizer reports it */
 #endif
 #ifdef LIBCHAN_MSAN
 	if (store)

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-/* of this header; that of the library: chan_version() */
+/* the version of this header; chan_version() gives that of the library */
 #define CHAN_VERSION	((0U << 16) | (1U << 8) | 0U)
 
 #ifdef __GNUC__
@@ -26,7 +26,7 @@ extern "C" {
 #else
 #define LIBCHAN_UNUSED
 #endif
-/* Constants too, for what makes bindings and can't evaluate the macros. */
+/* Constants too, for generators of bindings, which can't evaluate the macros. */
 LIBCHAN_UNUSED static const int64_t CHAN_NOW = 0;
 LIBCHAN_UNUSED static const int64_t CHAN_FOREVER = INT64_MAX;
 #undef LIBCHAN_UNUSED
@@ -56,17 +56,17 @@ LIBCHAN_UNUSED static const int64_t CHAN_FOREVER = INT64_MAX;
 /* chan_group flags */
 #define CHAN_FAIL_FAST	(1U << 0)	/* the first member that fails ends it */
 #define CHAN_FIRST_EXIT	(1U << 1)	/* the first member that leaves ends it */
-#define CHAN_DETACHED	(1U << 2)	/* the parent's values, not its end */
+#define CHAN_DETACHED	(1U << 2)	/* has the parent's values, does not end with it */
 
 /* chan_group_info.state */
 #define CHAN_LIVE	0
 #define CHAN_ENDED	1
 
 /* chan_features */
-#define CHAN_HAS_URING		(1U << 0)	/* commands of io_uring */
+#define CHAN_HAS_URING		(1U << 0)	/* io_uring commands */
 #define CHAN_HAS_URING_PARK	(1U << 1)	/* they wait without a worker */
 
-/* A message: for a receive, len and nfds are the room in, and what came out. */
+/* In a receive, len and nfds are the room, and on return what was received. */
 struct chan_msg {
 	void *buf;
 	size_t len;
@@ -76,7 +76,7 @@ struct chan_msg {
 };
 
 struct chan_case {
-	int fd;				/* -1: the case is out */
+	int fd;				/* -1: the case is ignored */
 	int op;				/* CHAN_SEND, CHAN_RECV, CHAN_POLL */
 	unsigned events, revents;	/* CHAN_POLL: asked for, seen */
 	struct chan_msg msg;
@@ -84,7 +84,7 @@ struct chan_case {
 
 struct chan_info {
 	uint64_t id, msg_max, capacity;
-	uint64_t len, next_len;		/* buffered now; bytes of the next */
+	uint64_t len, next_len;		/* messages buffered; bytes of the next */
 	uint64_t senders, receivers;	/* open references */
 	uint64_t parked_senders, parked_receivers;
 	uint64_t sent, received, dropped;
@@ -103,7 +103,7 @@ struct chan_group_info {
 	uint32_t reserved;
 };
 
-/* Which argument points to what is read or stored: gcc warns where that can't be right. */
+/* What is read or stored, and how much: gcc warns of a buffer that is too small. */
 #if defined(__has_attribute)
 #if __has_attribute(access)
 #define LIBCHAN_ACCESS(...)	__attribute__((access(__VA_ARGS__)))
@@ -162,7 +162,7 @@ pid_t chan_fork(int group, const int *keep, unsigned n, int *member);
 
 #undef LIBCHAN_ACCESS
 
-/* Messages and cases, to initialise and to assign. What is sent is only read. */
+/* Messages and cases, to initialise or assign. What is sent is never written to. */
 static inline struct chan_msg chan_recv_msg(void *buf, size_t len)
 {
 	struct chan_msg m = { buf, len, NULL, 0, 0 };

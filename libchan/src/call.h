@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What every call is made of: one ioctl, its error kept in errno too. */
+/* How a call is made: one ioctl(2); its error is returned and stored in errno. */
 #ifndef LIBCHAN_CALL_H
 #define LIBCHAN_CALL_H
 
@@ -25,8 +25,8 @@ static __attribute__((noinline, cold, unused)) int fail(int err)
 }
 
 /*
- * Some files answer EINVAL to a request that they don't know, an epoll one for instance:
- * only what knows another of ours, without side effects, knows this one.
+ * Some files answer EINVAL to a request they don't know, those of epoll for instance. Only
+ * a file that answers KCHAN_IOC_FEATURES, which has no side effects, is one of kchan's.
  */
 static __attribute__((noinline, cold, unused)) int refused(int fd, int err)
 {
@@ -38,7 +38,7 @@ static __attribute__((noinline, cold, unused)) int refused(int fd, int err)
 	return fail(err);
 }
 
-/* Without a trip through the C library where it can be avoided: the kernel's answer. */
+/* Enter the kernel, without the C library where possible. Returns the kernel's answer. */
 static inline long enter(int fd, unsigned long req, const void *arg)
 {
 	long ret;
@@ -55,7 +55,7 @@ static inline long enter(int fd, unsigned long req, const void *arg)
 	return ret;
 }
 
-/* Where no tool watches. */
+/* For a process that no tool watches. */
 static inline int call_bare(int fd, unsigned long req, const void *arg)
 {
 	long ret = enter(fd, req, arg);
@@ -64,8 +64,8 @@ static inline int call_bare(int fd, unsigned long req, const void *arg)
 }
 
 /*
- * A race detector must see the call: it runs signal handlers when the C library's
- * calls return.
+ * ThreadSanitizer must see the call: it runs signal handlers when functions of the C
+ * library return.
  */
 static inline int call(int fd, unsigned long req, const void *arg)
 {
@@ -77,7 +77,7 @@ static inline int call(int fd, unsigned long req, const void *arg)
 	return r < 0 ? refused(fd, errno) : r;
 }
 
-/* One without a structure. */
+/* For a request whose argument is a number. */
 static inline int call_plain(int fd, unsigned long req, unsigned long arg)
 {
 	int r = tool_on() ? tool_ioctl(fd, req, arg) : enter(fd, req, (const void *)arg);
@@ -86,9 +86,9 @@ static inline int call_plain(int fd, unsigned long req, unsigned long arg)
 }
 
 /*
- * Without the C library's open(), which is a cancellation point, and which a race
- * detector would remember after drop(): the number is another descriptor's soon.
- * A container that may not have the device is answered EPERM, which is -1.
+ * Not the C library's open(): that is a cancellation point, and ThreadSanitizer would
+ * remember the descriptor after drop(), when another one may have its number. A container
+ * that may not use the device gets EPERM, whose negative, -1, would read as "no group".
  */
 static inline int open_device(void)
 {

@@ -55,8 +55,8 @@ API int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags)
 	return 0;
 }
 
-/* No group, no tag, and no deadline but the two simplest: nothing to pack, or to tell. */
-static int is_short(size_t len, int under, int64_t deadline)
+/* The fast path: no group, one of the two simplest deadlines, and no tool to be told. */
+static int is_fast(size_t len, int under, int64_t deadline)
 {
 	return under == -1 && len <= KCHAN_SHORT_MAX &&
 	       (deadline == CHAN_FOREVER || deadline == CHAN_NOW) && no_tool;
@@ -85,8 +85,8 @@ static int transfer(int fd, unsigned long req, struct kchan_xfer *x, void *fille
 	return r;
 }
 
-/* Apart, so that the short way sets up no frame. */
-static __attribute__((noinline)) int send_long(int tx, const void *msg, size_t len, int under,
+/* Out of line, so that the fast path needs no stack frame. */
+static __attribute__((noinline)) int send_slow(int tx, const void *msg, size_t len, int under,
 					       int64_t deadline)
 {
 	struct kchan_xfer x = {
@@ -98,12 +98,12 @@ static __attribute__((noinline)) int send_long(int tx, const void *msg, size_t l
 
 API int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline)
 {
-	if (!is_short(len, under, deadline))
-		return send_long(tx, msg, len, under, deadline);
+	if (!is_fast(len, under, deadline))
+		return send_slow(tx, msg, len, under, deadline);
 	return call_bare(tx, deadline ? KCHAN_IOC_SEND_WAIT(len) : KCHAN_IOC_SEND_NOW(len), msg);
 }
 
-static __attribute__((noinline)) ssize_t recv_long(int rx, void *buf, size_t len, int under,
+static __attribute__((noinline)) ssize_t recv_slow(int rx, void *buf, size_t len, int under,
 						   int64_t deadline)
 {
 	struct kchan_xfer x = {
@@ -115,8 +115,8 @@ static __attribute__((noinline)) ssize_t recv_long(int rx, void *buf, size_t len
 
 API ssize_t chan_recv(int rx, void *buf, size_t len, int under, int64_t deadline)
 {
-	if (!is_short(len, under, deadline))
-		return recv_long(rx, buf, len, under, deadline);
+	if (!is_fast(len, under, deadline))
+		return recv_slow(rx, buf, len, under, deadline);
 	return call_bare(rx, deadline ? KCHAN_IOC_RECV_WAIT(len) : KCHAN_IOC_RECV_NOW(len), buf);
 }
 
@@ -125,7 +125,7 @@ static size_t fds_size(const struct chan_msg *m)
 	return (m->nfds < KCHAN_MAX_FDS ? m->nfds : KCHAN_MAX_FDS) * sizeof(*m->fds);
 }
 
-/* What the call reads of a message, and where it may store; not what it is given back in. */
+/* Tell the tools what the call reads of a message, and where it may store one. */
 static void tell_msg(const struct chan_msg *m, bool send)
 {
 	tool_reads(&m->buf, sizeof(m->buf));
@@ -164,7 +164,7 @@ static int batch(int fd, unsigned long req, struct chan_msg *msgs, unsigned n, i
 	if (!tool_on() || !n || !msgs)
 		return call(fd, req, &b);
 	tool_room(msgs, n * sizeof(*msgs));
-	b.n = 1;	/* each has a peer of its own to be told of */
+	b.n = 1;	/* one a call, as each synchronises with a peer of its own */
 	for (done = 0; done < n; done++) {
 		struct chan_msg *m = &msgs[done];
 
@@ -198,8 +198,8 @@ API int chan_recvm(int rx, struct chan_msg *msgs, unsigned n, int under, int64_t
 }
 
 /*
- * Is it one of kchan's? A driver is not asked about what it does not know: kchan's files
- * are anonymous inodes, and only those are sent an ioctl.
+ * Is @fd one of kchan's? No driver is sent a request that it might take for one of its
+ * own: kchan's files are anonymous inodes, and only those are asked.
  */
 static int is_ours(int fd)
 {
@@ -212,8 +212,8 @@ static int is_ours(int fd)
 }
 
 /*
- * A descriptor to issue a select on: a channel case's, the group's, or the device; where
- * that can't be opened, one that is polled.
+ * The descriptor to issue a select on: that of a channel case, or the group, or the
+ * device; where that can't be opened, one of kchan's that is polled.
  */
 static int select_fd(const struct chan_case *cases, unsigned n, int under, int *opened)
 {
@@ -230,8 +230,8 @@ static int select_fd(const struct chan_case *cases, unsigned n, int under, int *
 }
 
 /*
- * Any of the cases may be done, and what may be sent is read now; and any peer may see
- * what was done before. Where one that is armed will receive is not known yet.
+ * Any of the cases may be chosen: all that may be sent is read now, and any peer may
+ * synchronise with what came before. Where an armed case will receive is not known yet.
  */
 static uint32_t tell_cases(const struct chan_case *cases, unsigned n, bool arm)
 {
@@ -256,7 +256,7 @@ static uint32_t tell_cases(const struct chan_case *cases, unsigned n, bool arm)
 	return tag;
 }
 
-/* A case has sent or received. */
+/* Tell the tools of a case that has sent or received. */
 static void moved(struct chan_case *c, uint32_t peer_tag, bool received)
 {
 	tool_stored(&c->msg.res, sizeof(c->msg.res));
@@ -279,7 +279,7 @@ static void selected(struct chan_case *c, uint32_t peer_tag)
 	race_polled(c->fd);
 }
 
-/* Of an armed select only the case that was done names memory, and nothing else need be set. */
+/* Of the cases of an armed select only the one that fired is used: its op and its msg. */
 static void fetched(struct chan_case *c, uint32_t peer_tag)
 {
 	bool received;
@@ -344,7 +344,7 @@ API int chan_arm(const struct chan_case *cases, unsigned n, unsigned flags)
 
 	if (r)
 		return r;
-	for (unsigned i = 0; i < n; i++)	/* also where there is no kernel to say so */
+	for (unsigned i = 0; i < n; i++)	/* EINVAL also without the device */
 		if (cases[i].fd != -1 && cases[i].op != CHAN_SEND && cases[i].op != CHAN_RECV)
 			return fail(EINVAL);
 	if (tool_on())
@@ -400,7 +400,7 @@ API int chan_info(int end, struct chan_info *info, size_t size)
 	return r;
 }
 
-/* Without the device: anonymous files name themselves in /proc. */
+/* Without the device: /proc shows the names of anonymous inodes. */
 static int kind_by_name(int fd)
 {
 	static const struct { const char *name; int kind; } kinds[] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A child of chan_fork() closes what it is not to keep. It may be the child of a process
- * with several threads: nothing here allocates or takes a lock.
+ * The child of chan_fork() closes every descriptor that it does not keep. Its parent may
+ * have other threads, so nothing here allocates or takes a lock.
  */
 #include <limits.h>
 #include <stdbool.h>
@@ -10,7 +10,7 @@
 #include "call.h"
 #include "fds.h"
 
-/* What getdents64() stores. */
+/* A directory entry, as getdents64() stores it. */
 struct entry {
 	uint64_t ino;
 	int64_t off;
@@ -42,16 +42,16 @@ static bool is_kept(int fd, int member, const int *keep, unsigned n)
 	return false;
 }
 
-/* Without the C library's close(), which is a cancellation point. */
+/* Not the C library's close(), which is a cancellation point. */
 static int close_one(int fd)
 {
 	int err = syscall(SYS_close, fd) < 0 ? errno : EBUSY;
 
-	/* an error of the file's own closes it all the same, a filter's does not */
+	/* after an error of the file's own it is closed, after a seccomp filter's it is not */
 	return fcntl(fd, F_GETFD) < 0 && errno == EBADF ? 0 : -err;
 }
 
-/* -1: there is none, or none that ends before INT_MAX. */
+/* The number that @name spells; -1: it spells none, or one too large. */
 static int number(const char *name)
 {
 	int n = 0;
@@ -80,8 +80,8 @@ static void put_number(char *name, int n)
 }
 
 /*
- * A chroot may have any directory of that name: this process's own is the one in which
- * the number of @dir leads to @dir.
+ * In a chroot any directory may have that name. This process's own is the one whose entry
+ * for @dir leads to @dir.
  */
 static int is_own_listing(int dir)
 {
@@ -102,7 +102,7 @@ static int open_listing(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* As open_listing(); if every number is in use, one that is not kept is given up for it. */
+/* As open_listing(), but if every number is in use, first close one that is not kept. */
 static int open_listing_anyhow(int member, const int *keep, unsigned n)
 {
 	int dir = open_listing(), fd, r;
@@ -111,12 +111,12 @@ static int open_listing_anyhow(int member, const int *keep, unsigned n)
 		return dir;
 	for (fd = 3; is_kept(fd, member, keep, n); fd++)
 		;
-	/* above the limit and perhaps not open: then that is no help, and no harm */
+	/* it may be above the limit and not open: then this neither helps nor harms */
 	r = close_one(fd);
 	return r < 0 ? r : open_listing();
 }
 
-/* Close what one pass over the listing shows; how many it closed, and which was @first. */
+/* Close what one pass over the listing shows. Returns how many; *@first is the first. */
 static int close_listed(int member, const int *keep, unsigned n, int *first, const char **what)
 {
 	char buf[1024] __attribute__((aligned(8)));
@@ -149,7 +149,7 @@ static int close_listed(int member, const int *keep, unsigned n, int *first, con
 	return r < 0 ? r : closed;
 }
 
-/* Does close_range() work, and has closed all? */
+/* Close all but the kept ones with close_range(). False: it does not work here. */
 static bool close_ranges(int member, const int *keep, unsigned n)
 {
 	int from = 0, kept;
@@ -165,9 +165,9 @@ static bool close_ranges(int member, const int *keep, unsigned n)
 }
 
 /*
- * A filter of system calls may refuse close_range(): then what is open is listed. The
- * limit on descriptors does not tell it: some are above one that was lowered, and one of
- * a billion takes too long to go through.
+ * A seccomp filter may refuse close_range(): then list the open descriptors. To try every
+ * number below RLIMIT_NOFILE would not do: the limit may have been lowered since some were
+ * opened, and one of a billion takes too long to walk.
  */
 int close_others(int member, const int *keep, unsigned n, const char **what)
 {
@@ -175,14 +175,14 @@ int close_others(int member, const int *keep, unsigned n, const char **what)
 
 	if (close_ranges(member, keep, n))
 		return 0;
-	/* closing may make a pass miss some: the last one finds nothing */
+	/* closing may make a pass miss some: go on until one closes nothing */
 	do {
 		before = first;
 		r = close_listed(member, keep, n, &first, what);
 	} while (r > 0 && first != before);
 	if (r <= 0)
 		return r;
-	/* nobody else opens any here: what was closed before is open still */
+	/* no other thread opens any here: one that was closed is still open */
 	*what = "chan_fork: a descriptor does not close";
 	return -EBUSY;
 }

@@ -15,7 +15,7 @@ struct start {
 	sem_t taken;
 };
 
-/* The thread was cancelled or has called pthread_exit(). */
+/* Cleanup handler: the thread was cancelled or called pthread_exit(). */
 static void left_early(void *arg)
 {
 	int member = *(int *)arg;
@@ -30,10 +30,10 @@ static void *run(void *arg)
 	unsigned err;
 	int r, type;
 
-	sem_post(&at->taken);		/* from here on @at may be gone */
+	sem_post(&at->taken);		/* from here on @at may no longer exist */
 	pthread_cleanup_push(left_early, &s.member);
 	r = s.fn(s.member, s.arg);
-	/* fn may have allowed cancellation at any moment: there is no point for it below */
+	/* fn may have made it asynchronous; deferred, it finds no cancellation point below */
 	pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
 	pthread_cleanup_pop(0);
 	err = r < 0 ? -(unsigned)r : (unsigned)r;
@@ -94,7 +94,7 @@ API pid_t chan_fork(int group, const int *keep, unsigned n, int *member)
 	err = errno;
 	if (pid == 0) {
 		err = close_others(fd, keep, n, &what);
-		if (err) {	/* it holds what it must not have: others would wait for it */
+		if (err) {	/* the descriptors it still has would keep others waiting */
 			group_leave(fd, -err, what, 0);
 			_exit(127);
 		}

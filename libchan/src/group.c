@@ -33,7 +33,7 @@ API int chan_watch(int group)
 	return call_plain(group, KCHAN_IOC_WATCH, 0);
 }
 
-/* What a race detector should not take for a look at it. */
+/* A look that ThreadSanitizer must not take for the program's own. */
 static struct kchan_group_info peek(int group)
 {
 	struct kchan_group_info i = {};
@@ -58,7 +58,7 @@ API int chan_join(int group, int under, int64_t deadline)
 	} else {
 		struct kchan_group_info i = peek(group);
 
-		if (i.limit)		/* the place may be one that was left */
+		if (i.limit)		/* the place may be one that a member has left */
 			race_acquire(RACE_MEMBERS, i.id);
 	}
 	return r;
@@ -138,7 +138,7 @@ API int chan_group_info(int group, struct chan_group_info *info, size_t size)
 	return r;
 }
 
-/* What the kernel has read of a key, whose value it then set, found, or not. */
+/* Tell the tools of a key that the kernel has read, as these results show. */
 static void tell_key(const char *key, int r)
 {
 	if (r >= 0 || r == -EEXIST || r == -ENODATA || r == -EMSGSIZE)

@@ -23,7 +23,7 @@ static void *at(uint64_t key)
 	return &race_map[mix(key) % SLOTS * 8];
 }
 
-/* Another one each time: no two calls of a thread share an instant. */
+/* A new tag for each transfer: no two calls of a thread share an instant. */
 uint32_t race_tag(void)
 {
 	struct timespec t;
@@ -59,7 +59,7 @@ void race_acquire(enum race_kind kind, uint64_t id)
 	__tsan_acquire(at((uint64_t)kind << 56 | id));
 }
 
-/* Nobody says more about a close than that. */
+/* A last close is known by its error alone, not by who closed. */
 void race_closed(int err)
 {
 	if (err == EOWNERDEAD && __tsan_java_finalize)
@@ -83,7 +83,7 @@ void race_end_seen(const struct chan_group_info *i)
 	race_closed(i->err);
 }
 
-/* A shut of @fd's channel, if it is an end. */
+/* Acquire what a shut of @fd's channel has released. False: @fd is no end of one. */
 static bool saw_shut(int fd)
 {
 	struct chan_info i;
@@ -95,7 +95,7 @@ static bool saw_shut(int fd)
 	return true;
 }
 
-/* The end of the group @fd, if it is one. */
+/* Acquire what the end of group @fd has released, if @fd is a group. */
 static void saw_end(int fd)
 {
 	struct chan_group_info g;

@@ -32,7 +32,7 @@ extern void __tsan_java_finalize(void) __attribute__((weak));	/* acquires from a
 
 enum race_kind { RACE_SHUT = 1, RACE_MEMBERS, RACE_ENDS, RACE_VALUES };
 
-uint32_t race_tag(void);	/* 0: nobody asks for one */
+uint32_t race_tag(void);	/* 0: no race detector */
 void race_release_tag(uint32_t tag);
 void race_acquire_tag(uint32_t tag);
 void race_release(enum race_kind kind, uint64_t id);
@@ -41,10 +41,10 @@ void race_shut_seen(const struct chan_info *i);
 void race_end_seen(const struct chan_group_info *i);
 void race_closed(int err);
 
-/* A poll saw something of @fd: a shut or an end, if it is one of ours. Keeps errno. */
+/* A poll found @fd ready: synchronise with a shut or the end of a group. Keeps errno. */
 void race_polled(int fd);
 
-/* What has ended the call on @fd, or under @under, with error @r? Keeps errno. */
+/* A call on @fd, under @under, failed with @r: synchronise with the cause. Keeps errno. */
 void race_failed(int fd, int under, int r);
 
 #endif

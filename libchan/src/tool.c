@@ -18,7 +18,7 @@
 #define VALGRIND_MAKE_MEM_DEFINED(p, len)	((void)(p), 0)
 #endif
 
-/* What the sanitizers' own wrappers of read() and write() use, or the like of it. */
+/* What the sanitizers' own wrappers of read() and write() call, or what is like it. */
 extern void *__asan_region_is_poisoned(void *, size_t) __attribute__((weak));
 extern void __asan_report_load_n_noabort(void *, size_t) __attribute__((weak));
 extern void __asan_report_store_n_noabort(void *, size_t) __attribute__((weak));
@@ -35,13 +35,13 @@ bool tool_found(void)
 	return false;
 }
 
-/* Nothing is longer: what is asked of the tools stays bounded. */
+/* No message is longer: a wrong length costs the tools bounded work. */
 static size_t bounded(size_t len)
 {
 	return len < 16 << 20 ? len : 16 << 20;
 }
 
-/* The first byte that AddressSanitizer knows not to be there. */
+/* The first byte that AddressSanitizer knows to be out of bounds or freed, or NULL. */
 static void *absent(const void *p, size_t len)
 {
 	return __asan_region_is_poisoned ? __asan_region_is_poisoned((void *)p, len) : NULL;
@@ -94,7 +94,7 @@ void tool_text(const char *s, size_t most)
 		most--;
 }
 
-/* It keeps its own above the hard limit that it shows the program. */
+/* Valgrind keeps its own above the hard limit that it shows the program. */
 bool tool_owns(int fd)
 {
 	struct rlimit limit;
@@ -107,7 +107,7 @@ bool tool_owns(int fd)
 #define BEHIND_VALGRIND
 #if defined(__has_attribute)
 #if __has_attribute(no_stack_protector)
-__attribute__((no_stack_protector))	/* it runs on valgrind's stack, which has none */
+__attribute__((no_stack_protector))	/* it runs on valgrind's stack, which has no canary */
 #endif
 #endif
 static long bare(uintptr_t tid, long fd, unsigned long req, unsigned long arg)
@@ -122,7 +122,7 @@ int tool_ioctl(int fd, unsigned long req, unsigned long arg)
 	int r;
 
 #ifdef BEHIND_VALGRIND
-	/* it warns of requests without a size; such a one never waits */
+	/* valgrind warns of a request without a size: go past it; this never waits */
 	if (RUNNING_ON_VALGRIND)
 		return VALGRIND_NON_SIMD_CALL3(bare, (long)fd, req, arg);
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tools that watch memory are told: ThreadSanitizer, AddressSanitizer,
- * MemorySanitizer and valgrind. None of them sees what the kernel reads and stores in
- * a call, so each call says it: before, what will be read and where there must be
- * room; after, what was stored, and not a byte more.
+ * Tools that watch memory: ThreadSanitizer, AddressSanitizer, MemorySanitizer and
+ * valgrind. None of them sees what the kernel reads and stores in a call, so each call
+ * tells them: before, what will be read and where there must be room; after, exactly what
+ * was stored.
  */
 #ifndef LIBCHAN_TOOL_H
 #define LIBCHAN_TOOL_H
@@ -12,8 +12,8 @@
 #include <stddef.h>
 
 /*
- * 1 once a call has found that there is no tool. Where there is one, nothing is
- * stored, and each call looks: a store would be a race to a tool that watches threads.
+ * Set once a call has found that there is no tool. Under a tool it is never set, and each
+ * call looks again: ThreadSanitizer would take the store for a race.
  */
 extern int no_tool __attribute__((visibility("hidden")));
 
@@ -21,7 +21,7 @@ bool tool_found(void);
 
 #define tool_on() (__builtin_expect(!no_tool, 0) && tool_found())
 
-bool tool_reads(const void *p, size_t len);	/* false: valgrind has reported it */
+bool tool_reads(const void *p, size_t len);	/* false: valgrind has reported an error */
 void tool_room(void *p, size_t len);
 void tool_stored(void *p, size_t len);
 
@@ -31,7 +31,7 @@ void tool_text(const char *s, size_t most);
 /* Is @fd one of valgrind's own, which the program can't close? */
 bool tool_owns(int fd);
 
-/* A request without a structure: the kernel's answer. */
+/* A request whose argument is a number. Returns the kernel's answer. */
 int tool_ioctl(int fd, unsigned long req, unsigned long arg);
 
 #endif

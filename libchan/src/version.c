@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which library this is, and what the module can. */
+/* The version of the library, and the features of the module. */
 #include "call.h"
 
 _Static_assert(CHAN_HAS_URING == KCHAN_FEAT_URING &&
