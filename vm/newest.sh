@@ -132,13 +132,14 @@ in_root()	# root, command...: who is not root is so in a user namespace
 
 # make modules of DIRECTORY/kmod, in the root that the headers are in, if they are.
 module_make()	# headers, directory with kmod and uapi, words for make...
-{
-	local root=${1%/usr/src/*} work rc
-	[ -n "$root" ] && [ "$root" != "$1" ] || { make -C "$1" M="$2/kmod" "${@:3}" modules; return; }
-	work=$(mktemp -d "$root/tmp/kchan.XXXXXX") && cp -r "$2/kmod" "$2/uapi" "$work" || return
-	in_root "$root" make -C "${1#"$root"}" M="${work#"$root"}/kmod" "${@:3}" modules
-	rc=$?
-	[ $rc != 0 ] || cp "$work/kmod/kchan.ko" "$2/kmod/"; rc=$?
-	rm -rf "$work"
-	return $rc
-}
+(
+	root=${1%/usr/src/*}
+	if [ -z "$root" ] || [ "$root" = "$1" ]; then
+		make -C "$1" M="$2/kmod" "${@:3}" modules; exit
+	fi
+	work=$(mktemp -d "$root/tmp/kchan.XXXXXX") || exit
+	trap 'rm -rf "$work"' EXIT
+	cp -r "$2/kmod" "$2/uapi" "$work" || exit
+	in_root "$root" make -C "${1#"$root"}" M="${work#"$root"}/kmod" "${@:3}" modules || exit
+	cp "$work/kmod/kchan.ko" "$2/kmod/"
+)
