@@ -265,7 +265,7 @@ static struct kchan_armed *armed_new(const struct kchan_arm *arm, bool compat)
 	return ERR_PTR(err);
 }
 
-static void park(struct kchan_armed *a)
+static void armed_park(struct kchan_armed *a)
 {
 	struct sel *s = &a->s;
 
@@ -300,7 +300,7 @@ long kchan_arm(unsigned int cmd, unsigned long arg, bool compat)
 		fd = PTR_ERR(file);
 		goto put;
 	}
-	park(a);	/* nothing can fail any more */
+	armed_park(a);	/* nothing can fail any more */
 	fd_install(fd, file);
 	return fd;
 put:

@@ -39,7 +39,7 @@ static struct async_tree {
 	struct rb_root root;		/* lock */
 } trees[1 << TREES];
 
-static struct async_tree *tree_of(wait_queue_head_t *wq)
+static struct async_tree *async_tree_of(wait_queue_head_t *wq)
 {
 	return &trees[hash_ptr(wq, TREES)];
 }
@@ -102,7 +102,7 @@ static void del(struct async *a, struct async_tree *t)
 /* ->fasync of a file whose pollers wait in @wq. */
 int kchan_fasync(int fd, struct file *file, int on, wait_queue_head_t *wq)
 {
-	struct async_tree *t = tree_of(wq);
+	struct async_tree *t = async_tree_of(wq);
 	struct async *new = NULL, *a;
 	struct rb_node *node;
 	int r = 0;
@@ -133,7 +133,7 @@ int kchan_fasync(int fd, struct file *file, int on, wait_queue_head_t *wq)
 /* ->release of such a file. Who has put it in the tree has held it, so that it is seen. */
 void kchan_fasync_gone(struct file *file, wait_queue_head_t *wq)
 {
-	if (unlikely(READ_ONCE(tree_of(wq)->root.rb_node)))
+	if (unlikely(READ_ONCE(async_tree_of(wq)->root.rb_node)))
 		kchan_fasync(-1, file, 0, wq);
 }
 

@@ -154,7 +154,7 @@ static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
 	return taken;
 }
 
-static u32 run_chunk(struct batch *b, int side, u32 i, u32 n)
+static u32 batch_chunk(struct batch *b, int side, u32 i, u32 n)
 {
 	if (b->compat || b->tag || BITS_PER_LONG == 32)
 		return 0;
@@ -163,7 +163,7 @@ static u32 run_chunk(struct batch *b, int side, u32 i, u32 n)
 }
 
 /* A message in whatever way it takes: 0, or why it could not be moved. */
-static long run_one(struct batch *b, int side, u32 i, s64 deadline)
+static long batch_one(struct batch *b, int side, u32 i, s64 deadline)
 {
 	struct kchan_msg m;
 	long r;
@@ -180,15 +180,15 @@ static long run_one(struct batch *b, int side, u32 i, s64 deadline)
 }
 
 /* The messages moved, or why the first could not be. */
-static long run(struct batch *b, int side, u32 n, s64 deadline)
+static long batch_run(struct batch *b, int side, u32 n, s64 deadline)
 {
 	u32 i = 0, moved;
 	long r = 0;
 
 	while (i < n) {
-		moved = run_chunk(b, side, i, n - i);
+		moved = batch_chunk(b, side, i, n - i);
 		if (!moved) {
-			r = run_one(b, side, i, deadline);
+			r = batch_one(b, side, i, deadline);
 			if (r)
 				break;
 			moved = 1;
@@ -215,7 +215,7 @@ long kchan_batch(struct kchan *c, int side, unsigned int cmd, unsigned long arg,
 	};
 	if (IS_ERR(b.under))
 		return PTR_ERR(b.under);
-	r = run(&b, side, a.n, a.deadline);
+	r = batch_run(&b, side, a.n, a.deadline);
 	if (r > 0 && a.tag)
 		put_user(b.peer_tag, &((struct kchan_batch __user *)arg)->peer_tag);
 	if (b.under)

@@ -110,7 +110,7 @@ static long do_shut(struct kchan *c, int side, unsigned int cmd, unsigned long a
 	return kchan_shut(c, side, s.err);
 }
 
-static long do_info(struct kchan *c, int side, unsigned int cmd, unsigned long arg)
+static long chan_info(struct kchan *c, int side, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_info info;
 
@@ -140,7 +140,7 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bo
 	case KCHAN_BARE(KCHAN_IOC_SHUT):
 		return do_shut(c, side, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_INFO):
-		return do_info(c, side, cmd, arg);
+		return chan_info(c, side, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_FEATURES):
 		return kchan_features(cmd, arg);
 	default:	/* the short calls of this side are done before */

@@ -27,7 +27,7 @@ static void tree_put(struct kgroup_tree *t)
 		kfree(t);
 }
 
-static struct kgroup_tree *tree_of(struct kgroup *parent)
+static struct kgroup_tree *group_tree_of(struct kgroup *parent)
 {
 	struct kgroup_tree *t;
 
@@ -73,21 +73,21 @@ struct kgroup *kgroup_get(struct kgroup *g)
 	return g;
 }
 
-static void deadline_passed(struct kchan_due *due)
+static void group_deadline_passed(struct kchan_due *due)
 {
 	struct kgroup *g = container_of(due, struct kgroup, due);
 
 	queue_work(kgroup_wq, &g->expire);
 }
 
-static void expire(struct kgroup *g);
+static void group_expire(struct kgroup *g);
 
 static void expire_work(struct work_struct *work)
 {
 	struct kgroup *g = container_of(work, struct kgroup, expire);
 
 	kchan_pause(group_expire);
-	expire(g);
+	group_expire(g);
 	kgroup_put(g);
 }
 
@@ -115,7 +115,7 @@ struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 
 	if (err)
 		goto uncharge_group;
 	err = -ENOMEM;
-	g->tree = tree_of(attached ? parent : NULL);
+	g->tree = group_tree_of(attached ? parent : NULL);
 	if (!g->tree)
 		goto uncharge;
 	refcount_set(&g->ref, 1);
@@ -337,7 +337,7 @@ void kgroup_cancel(struct kgroup *g, int err, const char *why)
 }
 
 /* Its own deadline has passed. */
-static void expire(struct kgroup *g)
+static void group_expire(struct kgroup *g)
 {
 	mutex_lock(&g->tree->lock);
 	if (!g->end)
@@ -382,7 +382,7 @@ static void link_or_end(struct kgroup *g)
 	} else if (g->deadline != KTIME_MAX && !inherits(g)) {
 		g->armed = true;
 		kgroup_get(g);
-		kchan_due_start(&g->due, g->deadline, deadline_passed);
+		kchan_due_start(&g->due, g->deadline, group_deadline_passed);
 	}
 }
 

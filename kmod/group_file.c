@@ -258,7 +258,7 @@ static long do_value(struct kgroup *g, bool set, unsigned int cmd, unsigned long
 	return set ? kgroup_set(g, &v) : kgroup_get_value(g, &v);
 }
 
-static long do_info(struct kgroup *g, unsigned int cmd, unsigned long arg)
+static long group_info(struct kgroup *g, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_group_info info;
 
@@ -276,7 +276,7 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, 
 	case KCHAN_BARE(KCHAN_IOC_WAIT):
 		return do_wait(g, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_GROUP_INFO):
-		return do_info(g, cmd, arg);
+		return group_info(g, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_VALUE_GET):
 		return do_value(g, false, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_SELECT):

@@ -85,7 +85,7 @@ void kchan_pause_at(enum kchan_pause at)
 	leave(s, gave_up);
 }
 
-static int find(const char *name)
+static int pause_find(const char *name)
 {
 	int i;
 
@@ -150,8 +150,8 @@ static ssize_t pause_write(struct file *file, const char __user *buf, size_t len
 	n = sscanf(line, "%7s %31s %d %31s", what, name, &tid, other);
 	if (n < 3)
 		return -EINVAL;
-	at = find(name);
-	until = n > 3 ? find(other) : -1;
+	at = pause_find(name);
+	until = n > 3 ? pause_find(other) : -1;
 	if (at < 0 || (n > 3 && until < 0))
 		return -EINVAL;
 	raw_spin_lock_irqsave(&lock, flags);

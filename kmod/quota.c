@@ -76,7 +76,7 @@ MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full,
 static DEFINE_HASHTABLE(users, 6);
 static DEFINE_SPINLOCK(user_lock);
 
-static struct kchan_user *find(kuid_t uid)
+static struct kchan_user *user_find(kuid_t uid)
 {
 	struct kchan_user *u;
 
@@ -92,7 +92,7 @@ struct kchan_user *kchan_user_get(void)
 	struct kchan_user *u, *fresh;
 
 	spin_lock(&user_lock);
-	u = find(uid);
+	u = user_find(uid);
 	if (u)
 		refcount_inc(&u->ref);
 	spin_unlock(&user_lock);
@@ -105,7 +105,7 @@ struct kchan_user *kchan_user_get(void)
 	refcount_set(&fresh->ref, 1);
 	fresh->uid = uid;
 	spin_lock(&user_lock);
-	u = find(uid);
+	u = user_find(uid);
 	if (u)
 		refcount_inc(&u->ref);
 	else

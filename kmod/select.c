@@ -396,7 +396,8 @@ static int handle_fd(s32 __user *where)
 	return err;
 }
 
-static int run(struct sel *s, struct kchan_select *a, struct kgroup *under, s32 __user *handle)
+static int select_run(struct sel *s, struct kchan_select *a, struct kgroup *under,
+		      s32 __user *handle)
 {
 	int r = sel_load(s), late;
 
@@ -434,7 +435,7 @@ long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user 
 	if (s && sel_init(s, u64_to_user_ptr(a->cases), a->n, a->flags & KCHAN_PRIO, a->tag,
 			  compat)) {
 		s->no_poll = no_poll;
-		r = run(s, a, under, handle);
+		r = select_run(s, a, under, handle);
 		if (r >= 0 && r < a->n)
 			a->peer_tag = sel_peer_tag(s);
 		sel_destroy(s);

@@ -127,7 +127,7 @@ static long transfer(struct issue *is, s64 deadline)
 }
 
 /* Any command, in the call itself. */
-static long run(struct issue *is, s64 deadline)
+static long uring_run(struct issue *is, s64 deadline)
 {
 	if (is->nr != _IOC_NR(KCHAN_IOC_SELECT))
 		return transfer(is, deadline);
@@ -222,7 +222,7 @@ static void op_done(struct kchan_waiter *w)
 	op_put(op_of(w));
 }
 
-static void deadline_passed(struct kchan_due *due)
+static void uring_deadline_passed(struct kchan_due *due)
 {
 	struct kchan_op *op = container_of(due, struct kchan_op, due);
 
@@ -292,7 +292,7 @@ static struct kchan_op *op_new(struct issue *is)
 }
 
 /* From here on it can be cancelled, and only finish() answers. */
-static void park(struct kchan_op *op, struct issue *is)
+static void uring_park(struct kchan_op *op, struct issue *is)
 {
 	int err;
 
@@ -309,7 +309,7 @@ static void park(struct kchan_op *op, struct issue *is)
 	if (is->deadline != KCHAN_FOREVER) {
 		op->timed = true;
 		refcount_inc(&op->s.w.ref);
-		kchan_due_start(&op->due, kchan_deadline_to_host(is->deadline), deadline_passed);
+		kchan_due_start(&op->due, kchan_deadline_to_host(is->deadline), uring_deadline_passed);
 	}
 	if (sel_enqueue(&op->s) == SEL_FOUND)
 		finish(op, is->flags, false);
@@ -326,7 +326,7 @@ static long start(struct issue *is)
 		return PTR_ERR(op);
 	r = sel_probe(&op->s, late);
 	if (r && !late) {
-		park(op, is);
+		uring_park(op, is);
 		return -EIOCBQUEUED;
 	}
 	if (r == KCHAN_BUSY) {
@@ -350,7 +350,7 @@ static long wait_for(struct issue *is)
 	long r;
 
 	if (is->flags & IO_URING_F_UNLOCKED)	/* a worker */
-		return run(is, is->deadline);
+		return uring_run(is, is->deadline);
 	if (is->nr == _IOC_NR(KCHAN_IOC_SELECT))
 		return start(is);
 	r = transfer(is, KCHAN_NOW);
@@ -375,7 +375,7 @@ static bool cancelled(struct io_uring_cmd *cmd, unsigned int issue_flags)
 static long wait_for(struct issue *is)
 {
 	bool try = is->flags & IO_URING_F_NONBLOCK;
-	long r = run(is, try ? KCHAN_NOW : is->deadline);
+	long r = uring_run(is, try ? KCHAN_NOW : is->deadline);
 
 	/* let a worker wait */
 	return r == -EAGAIN && try && is->deadline != KCHAN_NOW ? KCHAN_WAIT : r;

@@ -13,8 +13,8 @@
 #include "quota.h"
 
 /* In those set before @end was, @v the last of them. */
-static struct kgroup_value *find(struct kgroup_value *v, const struct kgroup_value *end,
-				 const char *key, u32 key_len)
+static struct kgroup_value *value_find(struct kgroup_value *v, const struct kgroup_value *end,
+				       const char *key, u32 key_len)
 {
 	for (; v != end; v = v->next)
 		if (v->key_len == key_len && !memcmp(v->data, key, key_len))
@@ -66,7 +66,7 @@ static int insert(struct kgroup *g, struct kgroup_value *v)
 
 	for (;;) {
 		head = smp_load_acquire(&g->values);
-		if (find(head, seen, v->data, v->key_len))
+		if (value_find(head, seen, v->data, v->key_len))
 			return -EEXIST;
 		seen = head;
 		kchan_pause(value_looked);
@@ -132,7 +132,7 @@ long kgroup_get_value(struct kgroup *g, const struct kchan_value *a)
 	if (key_len < 0)
 		return key_len;
 	for (; g && !v; g = g->parent) {
-		v = find(smp_load_acquire(&g->values), NULL, key, key_len);
+		v = value_find(smp_load_acquire(&g->values), NULL, key, key_len);
 		cond_resched();
 	}
 	if (!v)

@@ -29,7 +29,7 @@ static int own_refs(void)
  * Park one case; c->lock is held and is dropped. True: a peer did it, see
  * w->res; else *@err says why it ended and nothing has happened.
  */
-static bool park(struct kchan *c, int side, struct kchan_waiter *w,
+static bool xfer_park(struct kchan *c, int side, struct kchan_waiter *w,
 		 struct kchan_node *n, struct kchan_wake *wk, s64 deadline, int *err)
 	__releases(&c->lock)
 {
@@ -72,8 +72,8 @@ static bool park(struct kchan *c, int side, struct kchan_waiter *w,
  * peer can choose it, and what it finds ready is done whatever the group does.
  * c->lock is not held.
  */
-static noinline int park_under(struct kchan *c, int side, struct kchan_waiter *w,
-			       struct kchan_node *n, struct kgroup *under, s64 deadline)
+static noinline int xfer_park_under(struct kchan *c, int side, struct kchan_waiter *w,
+				    struct kchan_node *n, struct kgroup *under, s64 deadline)
 {
 	struct kchan_wake wk kchan_uninitialized;
 	int refs = own_refs();
@@ -137,9 +137,9 @@ static noinline long send_slow(struct kchan *c, struct kchan_payload *p, struct 
 	n.out = p;
 	if (under) {
 		spin_unlock(&c->lock);
-		return park_under(c, KCHAN_SIDE_TX, &w, &n, under, deadline);
+		return xfer_park_under(c, KCHAN_SIDE_TX, &w, &n, under, deadline);
 	}
-	return park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline, &err) ? w.res : err;
+	return xfer_park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline, &err) ? w.res : err;
 
 unlock:
 	spin_unlock(&c->lock);
@@ -272,9 +272,9 @@ static noinline long recv_slow(struct kchan *c, size_t room, u32 fd_room,
 	w.holder = *h;
 	if (under) {
 		spin_unlock(&c->lock);
-		return park_under(c, KCHAN_SIDE_RX, &w, &n, under, deadline);
+		return xfer_park_under(c, KCHAN_SIDE_RX, &w, &n, under, deadline);
 	}
-	return park(c, KCHAN_SIDE_RX, &w, &n, NULL, deadline, &err) ? w.res : err;
+	return xfer_park(c, KCHAN_SIDE_RX, &w, &n, NULL, deadline, &err) ? w.res : err;
 
 unlock:
 	spin_unlock(&c->lock);
@@ -336,7 +336,7 @@ static long await(struct kchan *c, u32 room, struct kchan_payload *in)
 	n.fd_room = 0;
 	w.in = in;
 	w.holder.user = NULL;
-	return park(c, KCHAN_SIDE_RX, &w, &n, NULL, KCHAN_FOREVER, &err) ? w.res : err;
+	return xfer_park(c, KCHAN_SIDE_RX, &w, &n, NULL, KCHAN_FOREVER, &err) ? w.res : err;
 }
 
 /* The same where a plain buffer is all there is. c->lock is held. */
