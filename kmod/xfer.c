@@ -26,16 +26,16 @@ static int own_refs(void)
 }
 
 /*
- * Park one case; c->lock is held and is dropped. True: a peer did it, see
- * w->res; else *@err says why it ended and nothing has happened.
+ * Park one case; c->lock is held and is dropped. What a peer has made of it, or why
+ * the wait ended and nothing has happened.
  */
-static bool xfer_park(struct kchan *c, int side, struct kchan_waiter *w,
-		 struct kchan_node *n, struct kchan_wake *wk, s64 deadline, int *err)
+static int xfer_park(struct kchan *c, int side, struct kchan_waiter *w, struct kchan_node *n,
+		     struct kchan_wake *wk, s64 deadline)
 	__releases(&c->lock)
 {
 	bool rx = side == KCHAN_SIDE_RX;
 	wait_queue_head_t *wq = rx ? &c->tx_poll : &c->rx_poll;
-	int refs = own_refs();
+	int err, refs = own_refs();
 	bool done;
 
 	waiter_to_pending(w, true);
@@ -51,9 +51,9 @@ static bool xfer_park(struct kchan *c, int side, struct kchan_waiter *w,
 	if (unlikely(wk && wk->n))
 		kchan_wake_all(wk);
 
-	*err = kchan_sleep(w, deadline, KTIME_MAX);
-	if (!*err && !refs)
-		return true;
+	err = kchan_sleep(w, deadline, KTIME_MAX);
+	if (!err && !refs)
+		return w->res;
 	kchan_pause(park_over);
 	spin_lock(&c->lock);
 	done = w->state == KCHAN_DONE;
@@ -63,7 +63,7 @@ static bool xfer_park(struct kchan *c, int side, struct kchan_waiter *w,
 	}
 	call_refs(c, side, -refs);
 	spin_unlock(&c->lock);
-	return done;
+	return done ? w->res : err;
 }
 
 /*
@@ -125,7 +125,7 @@ static noinline long send_slow(struct kchan *c, struct kchan_payload *p, struct 
 	struct kchan_waiter w kchan_uninitialized;
 	struct kchan_wake wk kchan_uninitialized;
 	struct kchan_node n kchan_uninitialized;
-	int r, err;
+	int r;
 
 	kchan_wake_init(&wk);
 	r = kchan_try_send(c, p, NULL, &wk);
@@ -139,7 +139,7 @@ static noinline long send_slow(struct kchan *c, struct kchan_payload *p, struct 
 		spin_unlock(&c->lock);
 		return xfer_park_under(c, KCHAN_SIDE_TX, &w, &n, under, deadline);
 	}
-	return xfer_park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline, &err) ? w.res : err;
+	return xfer_park(c, KCHAN_SIDE_TX, &w, &n, &wk, deadline);
 
 unlock:
 	spin_unlock(&c->lock);
@@ -256,7 +256,7 @@ static noinline long recv_slow(struct kchan *c, size_t room, u32 fd_room,
 	struct kchan_waiter w kchan_uninitialized;
 	struct kchan_wake wk kchan_uninitialized;
 	struct kchan_node n kchan_uninitialized;
-	int r, err;
+	int r;
 
 	kchan_wake_init(&wk);
 	n.room = room;
@@ -274,7 +274,7 @@ static noinline long recv_slow(struct kchan *c, size_t room, u32 fd_room,
 		spin_unlock(&c->lock);
 		return xfer_park_under(c, KCHAN_SIDE_RX, &w, &n, under, deadline);
 	}
-	return xfer_park(c, KCHAN_SIDE_RX, &w, &n, NULL, deadline, &err) ? w.res : err;
+	return xfer_park(c, KCHAN_SIDE_RX, &w, &n, NULL, deadline);
 
 unlock:
 	spin_unlock(&c->lock);
@@ -330,13 +330,12 @@ static long await(struct kchan *c, u32 room, struct kchan_payload *in)
 {
 	struct kchan_waiter w kchan_uninitialized;
 	struct kchan_node n kchan_uninitialized;
-	int err;
 
 	n.room = room;
 	n.fd_room = 0;
 	w.in = in;
 	w.holder.user = NULL;
-	return xfer_park(c, KCHAN_SIDE_RX, &w, &n, NULL, KCHAN_FOREVER, &err) ? w.res : err;
+	return xfer_park(c, KCHAN_SIDE_RX, &w, &n, NULL, KCHAN_FOREVER);
 }
 
 /* The same where a plain buffer is all there is. c->lock is held. */
