@@ -147,7 +147,7 @@ static int fetch(struct kchan_armed *a, const struct kchan_case *k)
 	return 0;
 }
 
-static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg, bool compat)
+static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg)
 {
 	struct sel *s = &a->s;
 	struct kchan_arm f;
@@ -168,7 +168,7 @@ static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg,
 		return -EAGAIN;
 	}
 	kchan_pause(armed_fetching);
-	s->compat = compat;
+	s->compat = in_compat_syscall();
 	s->ucases = u64_to_user_ptr(f.cases);
 	i = s->w.fired;
 	r = sel_get_case(s, i, &k);
@@ -185,31 +185,19 @@ static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg,
 	return r;
 }
 
-static long armed_ioctl_any(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
+static long armed_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	switch (KCHAN_BARE(cmd)) {
 	case KCHAN_BARE(KCHAN_IOC_FIRED):
-		return do_fired(file->private_data, cmd, arg, compat);
+		return do_fired(file->private_data, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, false, compat);
+		return kchan_select(cmd, arg, false);
 	case KCHAN_BARE(KCHAN_IOC_FEATURES):
 		return kchan_features(cmd, arg);
 	default:
 		return kchan_unanswered(cmd);
 	}
 }
-
-static long armed_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return armed_ioctl_any(file, cmd, arg, false);
-}
-
-#ifdef CONFIG_COMPAT
-static long armed_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return armed_ioctl_any(file, cmd, (unsigned long)compat_ptr(arg), true);
-}
-#endif
 
 static void armed_show_fdinfo(struct seq_file *m, struct file *file)
 {
@@ -226,14 +214,12 @@ const struct file_operations kchan_armed_fops = {
 	.poll = armed_poll,
 	.fasync = armed_fasync,
 	.unlocked_ioctl = armed_ioctl,
-#ifdef CONFIG_COMPAT
-	.compat_ioctl = armed_compat_ioctl,
-#endif
+	.compat_ioctl = compat_ptr_ioctl,
 	.show_fdinfo = armed_show_fdinfo,
 };
 
 /* An armed select, loaded and charged, not yet parked. */
-static struct kchan_armed *armed_new(const struct kchan_arm *arm, bool compat)
+static struct kchan_armed *armed_new(const struct kchan_arm *arm)
 {
 	struct kchan_armed *a;
 	unsigned int i;
@@ -243,7 +229,7 @@ static struct kchan_armed *armed_new(const struct kchan_arm *arm, bool compat)
 	if (!a)
 		return ERR_PTR(-ENOMEM);
 	if (!sel_init(&a->s, u64_to_user_ptr(arm->cases), arm->n, arm->flags & KCHAN_PRIO,
-		      arm->tag, compat)) {
+		      arm->tag, in_compat_syscall())) {
 		kfree(a);
 		return ERR_PTR(-ENOMEM);
 	}
@@ -277,7 +263,7 @@ static void armed_park(struct kchan_armed *a)
 	}
 }
 
-long kchan_arm(unsigned int cmd, unsigned long arg, bool compat)
+long kchan_arm(unsigned int cmd, unsigned long arg)
 {
 	struct kchan_arm arm;
 	struct kchan_armed *a;
@@ -288,7 +274,7 @@ long kchan_arm(unsigned int cmd, unsigned long arg, bool compat)
 		return err;
 	if (arm.flags & ~KCHAN_PRIO || arm.reserved || arm.n > KCHAN_MAX_CASES)
 		return -EINVAL;
-	a = armed_new(&arm, compat);
+	a = armed_new(&arm);
 	if (IS_ERR(a))
 		return PTR_ERR(a);
 	fd = get_unused_fd_flags(O_CLOEXEC);

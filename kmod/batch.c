@@ -2,6 +2,8 @@
 /* Several messages in one call: it waits for the first, then takes what is there. */
 #include "surface.h"
 
+#include <linux/compat.h>
+
 #include "args.h"
 #include "chan.h"
 #include "compat.h"
@@ -199,7 +201,7 @@ static long batch_run(struct batch *b, int side, u32 n, s64 deadline)
 	return i ?: r;
 }
 
-long kchan_batch(struct kchan *c, int side, unsigned int cmd, unsigned long arg, bool compat)
+long kchan_batch(struct kchan *c, int side, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_batch a;
 	struct batch b;
@@ -210,8 +212,8 @@ long kchan_batch(struct kchan *c, int side, unsigned int cmd, unsigned long arg,
 	if (a.flags || a.reserved || a.peer_tag || a.n > KCHAN_MAX_BATCH)
 		return -EINVAL;
 	b = (struct batch){
-		.c = c, .msgs = u64_to_user_ptr(a.msgs), .compat = compat, .tag = a.tag,
-		.under = kgroup_under(a.under),
+		.c = c, .msgs = u64_to_user_ptr(a.msgs), .compat = in_compat_syscall(),
+		.tag = a.tag, .under = kgroup_under(a.under),
 	};
 	if (IS_ERR(b.under))
 		return PTR_ERR(b.under);

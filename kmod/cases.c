@@ -12,27 +12,19 @@
 #include "msg.h"
 #include "quota.h"
 
-#ifdef CONFIG_COMPAT
 struct compat_kchan_case {
 	s32 fd, op;
 	u32 events, revents;
 	struct compat_kchan_msg msg;
 };
-#endif
 
 /* Where the case's @member is in user memory, or that of a 32-bit caller. */
-#ifdef CONFIG_COMPAT
 #define PUT(s, i, member, val) ((s)->compat ?						\
 	put_user(val, &((struct compat_kchan_case __user *)(s)->ucases)[i].member) :	\
 	put_user(val, &((struct kchan_case __user *)(s)->ucases)[i].member))
-#else
-#define PUT(s, i, member, val) \
-	put_user(val, &((struct kchan_case __user *)(s)->ucases)[i].member)
-#endif
 
 int sel_get_case(struct sel *s, unsigned int i, struct kchan_case *k)
 {
-#ifdef CONFIG_COMPAT
 	if (s->compat) {
 		struct compat_kchan_case ck;
 
@@ -46,7 +38,6 @@ int sel_get_case(struct sel *s, unsigned int i, struct kchan_case *k)
 		kchan_msg_from_compat(&k->msg, &ck.msg);
 		return 0;
 	}
-#endif
 	return copy_struct_in(k, (struct kchan_case __user *)s->ucases + i, sizeof(*k)) ?
 	       0 : -EFAULT;
 }

@@ -3,7 +3,6 @@
 #include "surface.h"
 
 #include <linux/anon_inodes.h>
-#include <linux/compat.h>
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/module.h>
@@ -119,7 +118,7 @@ static long chan_info(struct kchan *c, int side, unsigned int cmd, unsigned long
 }
 
 /* What both ends can do. */
-static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
+static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct kchan *c = file->private_data;
 	int side = kchan_side_of(file);
@@ -130,13 +129,13 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bo
 	case KCHAN_BARE(KCHAN_IOC_RECV):
 		return side == KCHAN_SIDE_RX ? do_recv(c, cmd, arg) : -EBADF;
 	case KCHAN_BARE(KCHAN_IOC_SENDM):
-		return side == KCHAN_SIDE_TX ? kchan_batch(c, side, cmd, arg, compat) : -EBADF;
+		return side == KCHAN_SIDE_TX ? kchan_batch(c, side, cmd, arg) : -EBADF;
 	case KCHAN_BARE(KCHAN_IOC_RECVM):
-		return side == KCHAN_SIDE_RX ? kchan_batch(c, side, cmd, arg, compat) : -EBADF;
+		return side == KCHAN_SIDE_RX ? kchan_batch(c, side, cmd, arg) : -EBADF;
 	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, false, compat);
+		return kchan_select(cmd, arg, false);
 	case KCHAN_BARE(KCHAN_IOC_ARM):
-		return kchan_arm(cmd, arg, compat);
+		return kchan_arm(cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_SHUT):
 		return do_shut(c, side, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_INFO):
@@ -160,8 +159,7 @@ static long send_bare(struct kchan *c, unsigned int cmd, unsigned long arg, s64 
 	return send_user(c, buf, len, NULL, NULL, deadline);
 }
 
-static __always_inline long tx_any(struct file *file, unsigned int cmd, unsigned long arg,
-				   bool compat)
+static long tx_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	u32 bare = KCHAN_BARE(cmd);
 
@@ -169,11 +167,10 @@ static __always_inline long tx_any(struct file *file, unsigned int cmd, unsigned
 		return send_bare(file->private_data, cmd, arg, KCHAN_FOREVER);
 	if (bare == KCHAN_IOC_SEND_NOW(0))
 		return send_bare(file->private_data, cmd, arg, KCHAN_NOW);
-	return end_ioctl(file, cmd, arg, compat);
+	return end_ioctl(file, cmd, arg);
 }
 
-static __always_inline long rx_any(struct file *file, unsigned int cmd, unsigned long arg,
-				   bool compat)
+static long rx_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	void __user *buf = (void __user *)arg;
 	u32 bare = KCHAN_BARE(cmd);
@@ -182,30 +179,8 @@ static __always_inline long rx_any(struct file *file, unsigned int cmd, unsigned
 		return kchan_recv_short(file->private_data, buf, _IOC_SIZE(cmd), KCHAN_FOREVER);
 	if (bare == KCHAN_IOC_RECV_NOW(0))
 		return kchan_recv_short(file->private_data, buf, _IOC_SIZE(cmd), KCHAN_NOW);
-	return end_ioctl(file, cmd, arg, compat);
+	return end_ioctl(file, cmd, arg);
 }
-
-static long tx_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return tx_any(file, cmd, arg, false);
-}
-
-static long rx_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return rx_any(file, cmd, arg, false);
-}
-
-#ifdef CONFIG_COMPAT
-static long tx_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return tx_any(file, cmd, (unsigned long)compat_ptr(arg), true);
-}
-
-static long rx_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return rx_any(file, cmd, (unsigned long)compat_ptr(arg), true);
-}
-#endif
 
 static s64 iocb_deadline(struct kiocb *iocb)
 {
@@ -308,9 +283,7 @@ const struct file_operations kchan_rx_fops = {
 	.fasync = end_fasync,
 	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = rx_ioctl,
-#ifdef CONFIG_COMPAT
-	.compat_ioctl = rx_compat_ioctl,
-#endif
+	.compat_ioctl = compat_ptr_ioctl,
 	.show_fdinfo = kchan_show_fdinfo,
 };
 
@@ -322,9 +295,7 @@ const struct file_operations kchan_tx_fops = {
 	.fasync = end_fasync,
 	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = tx_ioctl,
-#ifdef CONFIG_COMPAT
-	.compat_ioctl = tx_compat_ioctl,
-#endif
+	.compat_ioctl = compat_ptr_ioctl,
 	.show_fdinfo = kchan_show_fdinfo,
 };
 

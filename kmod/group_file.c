@@ -3,7 +3,6 @@
 #include "surface.h"
 
 #include <linux/anon_inodes.h>
-#include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
@@ -266,7 +265,7 @@ static long group_info(struct kgroup *g, unsigned int cmd, unsigned long arg)
 	return kchan_answer(&info, sizeof(info), KCHAN_GROUP_INFO_V1, cmd, arg);
 }
 
-static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, bool compat)
+static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct kgroup *g = kgroup_of(file);
 
@@ -280,9 +279,9 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, 
 	case KCHAN_BARE(KCHAN_IOC_VALUE_GET):
 		return do_value(g, false, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, false, compat);
+		return kchan_select(cmd, arg, false);
 	case KCHAN_BARE(KCHAN_IOC_ARM):
-		return kchan_arm(cmd, arg, compat);
+		return kchan_arm(cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_FEATURES):
 		return kchan_features(cmd, arg);
 	}
@@ -301,18 +300,6 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg, 
 		return kchan_unanswered(cmd);
 	}
 }
-
-static long kgroup_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return group_ioctl(file, cmd, arg, false);
-}
-
-#ifdef CONFIG_COMPAT
-static long kgroup_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return group_ioctl(file, cmd, (unsigned long)compat_ptr(arg), true);
-}
-#endif
 
 static __poll_t group_poll(struct file *file, poll_table *pt)
 {
@@ -372,10 +359,8 @@ const struct file_operations kgroup_fops = {
 	.poll = group_poll,
 	.fasync = group_fasync,
 	.uring_cmd = kchan_uring_cmd,
-	.unlocked_ioctl = kgroup_ioctl,
-#ifdef CONFIG_COMPAT
-	.compat_ioctl = kgroup_compat_ioctl,
-#endif
+	.unlocked_ioctl = group_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.show_fdinfo = kgroup_show_fdinfo,
 };
 
@@ -385,9 +370,7 @@ const struct file_operations kgroup_watch_fops = {
 	.poll = group_poll,
 	.fasync = group_fasync,
 	.uring_cmd = kchan_uring_cmd,
-	.unlocked_ioctl = kgroup_ioctl,
-#ifdef CONFIG_COMPAT
-	.compat_ioctl = kgroup_compat_ioctl,
-#endif
+	.unlocked_ioctl = group_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	.show_fdinfo = kgroup_show_fdinfo,
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /dev/kchan, and the module as a whole. */
-#include <linux/compat.h>
+#include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 
@@ -33,7 +33,7 @@ static int kind(unsigned int cmd, unsigned long fd)
 	return fd > INT_MAX ? -EBADF : kchan_kind(fd);
 }
 
-static long dev_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
+static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	switch (KCHAN_BARE(cmd)) {
 	case KCHAN_BARE(KCHAN_IOC_FEATURES):
@@ -43,9 +43,9 @@ static long dev_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 	case KCHAN_BARE(KCHAN_IOC_KIND):
 		return kind(cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, true, compat);
+		return kchan_select(cmd, arg, true);
 	case KCHAN_BARE(KCHAN_IOC_ARM):
-		return kchan_arm(cmd, arg, compat);
+		return kchan_arm(cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_GROUP):
 		return kgroup_make_fd(NULL, cmd, arg);
 	default:
@@ -53,25 +53,11 @@ static long dev_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 	}
 }
 
-static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return dev_ioctl_any(cmd, arg, false);
-}
-
-#ifdef CONFIG_COMPAT
-static long dev_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return dev_ioctl_any(cmd, (unsigned long)compat_ptr(arg), true);
-}
-#endif
-
 static const struct file_operations dev_fops = {
 	.owner = THIS_MODULE,
 	.uring_cmd = kchan_uring_cmd,
 	.unlocked_ioctl = dev_ioctl,
-#ifdef CONFIG_COMPAT
-	.compat_ioctl = dev_compat_ioctl,
-#endif
+	.compat_ioctl = compat_ptr_ioctl,
 };
 
 static struct miscdevice dev = {

@@ -78,7 +78,6 @@ int kchan_files_store(const struct kchan_files *f, int __user *fds);
 void kchan_files_free(struct kchan_files *f);
 
 /* msg_user.c: struct kchan_msg in user memory, or that of a 32-bit caller. */
-#ifdef CONFIG_COMPAT
 struct compat_kchan_msg {
 	compat_uptr_t buf;
 	compat_size_t len;
@@ -88,7 +87,6 @@ struct compat_kchan_msg {
 };
 
 void kchan_msg_from_compat(struct kchan_msg *m, const struct compat_kchan_msg *cm);
-#endif
 int kchan_msg_get(void __user *msgs, unsigned int i, bool compat, struct kchan_msg *m);
 int kchan_msg_put(void __user *msgs, unsigned int i, bool compat, const struct kchan_msg *m);
 int kchan_msg_load(struct kchan *c, struct kchan_payload *p, const struct kchan_msg *m);

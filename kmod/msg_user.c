@@ -8,7 +8,6 @@
 #include "copy.h"
 #include "kchan.h"
 
-#ifdef CONFIG_COMPAT
 void kchan_msg_from_compat(struct kchan_msg *m, const struct compat_kchan_msg *cm)
 {
 	*m = (struct kchan_msg) {
@@ -17,12 +16,10 @@ void kchan_msg_from_compat(struct kchan_msg *m, const struct compat_kchan_msg *c
 		.res = cm->res,
 	};
 }
-#endif
 
 /* The message @i of an array. */
 int kchan_msg_get(void __user *msgs, unsigned int i, bool compat, struct kchan_msg *m)
 {
-#ifdef CONFIG_COMPAT
 	if (compat) {
 		struct compat_kchan_msg cm;
 
@@ -31,7 +28,6 @@ int kchan_msg_get(void __user *msgs, unsigned int i, bool compat, struct kchan_m
 		kchan_msg_from_compat(m, &cm);
 		return 0;
 	}
-#endif
 	return copy_struct_in(m, (struct kchan_msg __user *)msgs + i, sizeof(*m)) ? 0 : -EFAULT;
 }
 
@@ -40,14 +36,12 @@ int kchan_msg_put(void __user *msgs, unsigned int i, bool compat, const struct k
 {
 	struct kchan_msg __user *um = (struct kchan_msg __user *)msgs + i;
 
-#ifdef CONFIG_COMPAT
 	if (compat) {
 		struct compat_kchan_msg __user *cm = (struct compat_kchan_msg __user *)msgs + i;
 
 		return put_user(m->len, &cm->len) | put_user(m->nfds, &cm->nfds) |
 		       put_user(m->res, &cm->res);
 	}
-#endif
 	return copy_results_out(um, m, 1) ? 0 : -EFAULT;
 }
 

@@ -444,8 +444,9 @@ long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user 
 	return r;
 }
 
-long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat)
+long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle)
 {
+	bool compat = in_compat_syscall();
 	struct kchan_select __user *ua = (struct kchan_select __user *)arg;
 	struct kchan_select a;
 	struct kgroup *under;
@@ -470,11 +471,11 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool comp
 }
 
 /* A bare descriptor for a select that waits; see struct kchan_select. */
-static long handle_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
+static long handle_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	switch (KCHAN_BARE(cmd)) {
 	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, true, compat);
+		return kchan_select(cmd, arg, true);
 	case KCHAN_BARE(KCHAN_IOC_FEATURES):
 		return kchan_features(cmd, arg);
 	default:
@@ -482,22 +483,8 @@ static long handle_ioctl_any(unsigned int cmd, unsigned long arg, bool compat)
 	}
 }
 
-static long handle_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return handle_ioctl_any(cmd, arg, false);
-}
-
-#ifdef CONFIG_COMPAT
-static long handle_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return handle_ioctl_any(cmd, (unsigned long)compat_ptr(arg), true);
-}
-#endif
-
 const struct file_operations kchan_handle_fops = {
 	.owner = THIS_MODULE,
 	.unlocked_ioctl = handle_ioctl,
-#ifdef CONFIG_COMPAT
-	.compat_ioctl = handle_compat_ioctl,
-#endif
+	.compat_ioctl = compat_ptr_ioctl,
 };

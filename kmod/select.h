@@ -81,7 +81,7 @@ int sel_watch(struct sel *s, struct sel_case *k);
 void sel_unwatch(struct sel *s);
 
 /* select.c */
-long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle, bool compat);
+long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle);
 int sel_probe(struct sel *s, bool exact);
 enum sel_how sel_enqueue(struct sel *s);
 void sel_dequeue(struct sel *s);
@@ -95,7 +95,7 @@ long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user 
 int kchan_select_ready(const struct kchan_select *a, struct kgroup *under);
 
 /* arm.c */
-long kchan_arm(unsigned int cmd, unsigned long arg, bool compat);
+long kchan_arm(unsigned int cmd, unsigned long arg);
 int kchan_arm_init(void);
 void kchan_arm_exit(void);
 struct kchan_armed *kchan_armed_get(struct kchan_armed *a);

@@ -11,7 +11,7 @@ struct kchan_make;
 struct kgroup;
 
 /* batch.c */
-long kchan_batch(struct kchan *c, int side, unsigned int cmd, unsigned long arg, bool compat);
+long kchan_batch(struct kchan *c, int side, unsigned int cmd, unsigned long arg);
 
 /* uring.c */
 int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
