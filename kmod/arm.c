@@ -187,16 +187,9 @@ static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg)
 
 static long armed_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	switch (KCHAN_BARE(cmd)) {
-	case KCHAN_BARE(KCHAN_IOC_FIRED):
+	if (KCHAN_BARE(cmd) == KCHAN_BARE(KCHAN_IOC_FIRED))
 		return do_fired(file->private_data, cmd, arg);
-	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, false);
-	case KCHAN_BARE(KCHAN_IOC_FEATURES):
-		return kchan_features(cmd, arg);
-	default:
-		return kchan_unanswered(cmd);
-	}
+	return kchan_ioctl_any(cmd, arg, false, false);
 }
 
 static void armed_show_fdinfo(struct seq_file *m, struct file *file)

@@ -132,20 +132,14 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return side == KCHAN_SIDE_TX ? kchan_batch(c, side, cmd, arg) : -EBADF;
 	case KCHAN_BARE(KCHAN_IOC_RECVM):
 		return side == KCHAN_SIDE_RX ? kchan_batch(c, side, cmd, arg) : -EBADF;
-	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, false);
-	case KCHAN_BARE(KCHAN_IOC_ARM):
-		return kchan_arm(cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_SHUT):
 		return do_shut(c, side, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_INFO):
 		return chan_info(c, side, cmd, arg);
-	case KCHAN_BARE(KCHAN_IOC_FEATURES):
-		return kchan_features(cmd, arg);
 	default:	/* the short calls of this side are done before */
 		if (cmd == FIONREAD && side == KCHAN_SIDE_RX)	/* as a datagram socket's */
 			return put_user((int)kchan_next_len(c), (int __user *)arg);
-		return kchan_unanswered(cmd);
+		return kchan_ioctl_any(cmd, arg, false, true);
 	}
 }
 

@@ -278,12 +278,6 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return group_info(g, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_VALUE_GET):
 		return do_value(g, false, cmd, arg);
-	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, false);
-	case KCHAN_BARE(KCHAN_IOC_ARM):
-		return kchan_arm(cmd, arg);
-	case KCHAN_BARE(KCHAN_IOC_FEATURES):
-		return kchan_features(cmd, arg);
 	}
 	switch (KCHAN_BARE(cmd)) {
 	case KCHAN_BARE(KCHAN_IOC_WATCH):
@@ -297,7 +291,7 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	case KCHAN_BARE(KCHAN_IOC_VALUE_SET):
 		return kgroup_is_owner(file) ? do_value(g, true, cmd, arg) : -EBADF;
 	default:
-		return kchan_unanswered(cmd);
+		return kchan_ioctl_any(cmd, arg, false, true);
 	}
 }
 

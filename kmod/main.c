@@ -36,20 +36,14 @@ static int kind(unsigned int cmd, unsigned long fd)
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	switch (KCHAN_BARE(cmd)) {
-	case KCHAN_BARE(KCHAN_IOC_FEATURES):
-		return kchan_features(cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_MAKE):
 		return make(cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_KIND):
 		return kind(cmd, arg);
-	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, true);
-	case KCHAN_BARE(KCHAN_IOC_ARM):
-		return kchan_arm(cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_GROUP):
 		return kgroup_make_fd(NULL, cmd, arg);
 	default:
-		return kchan_unanswered(cmd);
+		return kchan_ioctl_any(cmd, arg, true, true);
 	}
 }
 

@@ -473,14 +473,7 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle)
 /* A bare descriptor for a select that waits; see struct kchan_select. */
 static long handle_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	switch (KCHAN_BARE(cmd)) {
-	case KCHAN_BARE(KCHAN_IOC_SELECT):
-		return kchan_select(cmd, arg, true);
-	case KCHAN_BARE(KCHAN_IOC_FEATURES):
-		return kchan_features(cmd, arg);
-	default:
-		return kchan_unanswered(cmd);
-	}
+	return kchan_ioctl_any(cmd, arg, true, false);
 }
 
 const struct file_operations kchan_handle_fops = {

@@ -11,6 +11,7 @@
 
 #include <linux/poll.h>
 
+#include "args.h"
 #include "chan.h"
 #include "group.h"
 #include "kchan.h"
@@ -101,6 +102,24 @@ void kchan_arm_exit(void);
 struct kchan_armed *kchan_armed_get(struct kchan_armed *a);
 void kchan_armed_put(struct kchan_armed *a);
 __poll_t kchan_armed_poll(struct kchan_armed *a, struct file *file, poll_table *pt);
+
+/*
+ * What descriptors of every kind are asked alike. @on_handle: it is bare, and need not be
+ * kept open by a call that waits; @arms: it makes armed selects.
+ */
+static inline long kchan_ioctl_any(unsigned int cmd, unsigned long arg, bool on_handle, bool arms)
+{
+	switch (KCHAN_BARE(cmd)) {
+	case KCHAN_BARE(KCHAN_IOC_SELECT):
+		return kchan_select(cmd, arg, on_handle);
+	case KCHAN_BARE(KCHAN_IOC_ARM):
+		return arms ? kchan_arm(cmd, arg) : kchan_unanswered(cmd);
+	case KCHAN_BARE(KCHAN_IOC_FEATURES):
+		return kchan_features(cmd, arg);
+	default:
+		return kchan_unanswered(cmd);
+	}
+}
 
 static inline u32 sel_peer_tag(struct sel *s)
 {
