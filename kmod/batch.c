@@ -88,12 +88,8 @@ static noinline u32 send_chunk(struct batch *b, u32 i, u32 n)
 		return 0;		/* it ended while they were copied in */
 	n = k;
 	spin_lock(&c->lock);
-	for (; moved < n && just_room(c); moved++) {
-		struct kchan_slot *slot = push_slot(c, s.m[moved].len);
-
-		slot->tag = 0;
-		copy_words(slot->words, s.words[moved], slot->len);
-	}
+	for (; moved < n && just_room(c); moved++)
+		push_words(c, s.words[moved], s.m[moved].len);
 	sent(c, moved);
 	for (k = 0; k < moved; k++)
 		s.m[k].res = 0;
@@ -129,16 +125,10 @@ static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
 		return 0;
 	spin_lock(&c->lock);
 	for (; taken < n; taken++) {
-		struct kchan_slot *slot;
-
 		if (!just_message(c, min_t(size_t, s.m[taken].len, INT_MAX)) ||
 		    c->head->len > KCHAN_INLINE)
 			break;
-		slot = pop_slot(c);
-		s.tag[taken] = slot->tag;
-		slot->tag = 0;
-		s.len[taken] = slot->len;
-		copy_words(s.words[taken], slot->words, slot->len);
+		s.len[taken] = pop_words(c, s.words[taken], &s.tag[taken]);
 	}
 	received(c, taken);
 	for (k = 0; k < taken; k++)

@@ -58,6 +58,15 @@ static inline void push(struct kchan *c, struct kchan_payload *p)
 	}
 }
 
+/* A message that is just its @words: its sender gives no tag, and asks for none. */
+static __always_inline void push_words(struct kchan *c, const u64 *words, u32 len)
+{
+	struct kchan_slot *s = push_slot(c, len);
+
+	s->tag = 0;
+	copy_words(s->words, words, len);
+}
+
 /* The first slot, whose message goes. */
 static __always_inline struct kchan_slot *pop_slot(struct kchan *c)
 {
@@ -81,6 +90,18 @@ static inline void pop_ring(struct kchan *c, struct kchan_payload *p)
 		copy_words(p->words, s->words, s->len);
 	else
 		p->pkt = s->pkt;
+}
+
+/* The same where just_message() has seen that it is in its slot: its length. */
+static __always_inline u32 pop_words(struct kchan *c, u64 *words, u32 *tag)
+{
+	struct kchan_slot *s = pop_slot(c);
+	u32 len = s->len;
+
+	*tag = s->tag;
+	s->tag = 0;
+	copy_words(words, s->words, len);
+	return len;
 }
 
 /*

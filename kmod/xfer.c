@@ -231,7 +231,6 @@ static noinline long send_short_slow(struct kchan *c, struct kchan_payload *p, u
 long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 deadline)
 {
 	struct kchan_payload p kchan_uninitialized;
-	struct kchan_slot *s;
 
 	if (unlikely(len > c->msg_max))
 		return -EMSGSIZE;
@@ -241,9 +240,7 @@ long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 dead
 	spin_lock(&c->lock);
 	if (!just_room(c))
 		return send_short_slow(c, &p, len, deadline);
-	s = push_slot(c, len);
-	s->tag = 0;
-	copy_words(s->words, p.words, len);
+	push_words(c, p.words, len);
 	sent(c, 1);
 	return 0;
 }
@@ -374,18 +371,13 @@ static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room
 long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 {
 	struct kchan_payload in kchan_uninitialized;
-	struct kchan_slot *s;
 	u32 len;
 
 	kchan_pause(recv);
 	spin_lock(&c->lock);
 	if (!just_message(c, room) || unlikely(c->head->len > KCHAN_INLINE))
 		return recv_short_slow(c, buf, room, deadline);
-	s = pop_slot(c);
-	len = s->len;
-	in.tag = s->tag;
-	s->tag = 0;
-	copy_words(in.words, s->words, len);
+	len = pop_words(c, in.words, &in.tag);
 	received(c, 1);
 	if (likely(copy_short_out(buf, in.data, len) && !kchan_killed())) {
 		atomic64_inc(&c->received);
