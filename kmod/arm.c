@@ -114,11 +114,11 @@ static int armed_release(struct inode *inode, struct file *file)
 	kchan_pause(armed_release);
 	kchan_fasync_gone(file, &a->poll);
 	if (kchan_abort(&s->w, -ECANCELED, false))
-		kchan_tell_all(&a->poll, EPOLLHUP);
+		kchan_wake_pollers(&a->poll, EPOLLHUP);
 	sel_dequeue(s);
 	if (fired(a) && atomic_read(&a->phase) == UNFETCHED &&
 	    s->cs[s->w.fired].op == KCHAN_RECV && s->w.res >= 0)
-		kchan_put_back(s->cs[s->w.fired].c, &s->in);
+		kchan_requeue(s->cs[s->w.fired].c, &s->in);
 	kchan_armed_put(a);
 	return 0;
 }
@@ -142,7 +142,7 @@ static int fetch(struct kchan_armed *a, const struct kchan_case *k)
 	if (err)
 		return err;
 	atomic64_inc(&s->cs[s->w.fired].c->received);
-	kchan_drop(&s->in);
+	kchan_payload_free(&s->in);
 	sel_put_len(s, s->w.fired, s->in.len, dst.nfds);
 	return 0;
 }

@@ -110,7 +110,7 @@ static noinline void untake(struct kchan *c, struct chunk *s, u32 first, u32 end
 		copy_words(p.words, s->words[first], p.len);
 		list_add_tail(&kchan_pkt_of(&p)->list, &pkts);
 	}
-	kchan_put_back_all(c, &pkts);
+	kchan_requeue_all(c, &pkts);
 }
 
 /* The same, of receives. */

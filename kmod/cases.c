@@ -194,10 +194,10 @@ void sel_destroy(struct sel *s)
 		if (!k->c)
 			continue;
 		if (k->out)
-			kchan_drop(k->out);
+			kchan_payload_free(k->out);
 		kchan_put(k->c);
 	}
-	kchan_drop(&s->in);
+	kchan_payload_free(&s->in);
 	kvfree(s->outs);
 	kvfree(s->cs);
 	if (s->w.holder.user) {

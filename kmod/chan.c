@@ -75,7 +75,7 @@ static int misfit_node(u32 len, u32 nfds, const struct kchan_node *n)
 /* The first sender that waits and is not the waiter of the receive @n. */
 static struct kchan_node *sender_for(struct kchan *c, struct kchan_node *n, struct kchan_wake *wk)
 {
-	return c->shut ? NULL : kchan_first_at_rest(&c->sendq, n->waiter, &wk->steps);
+	return c->shut ? NULL : kchan_queue_first_at_rest(&c->sendq, n->waiter, &wk->steps);
 }
 
 /*
@@ -124,14 +124,14 @@ static void meet_receive(struct kchan *c, struct kchan_node *n, struct kchan_nod
 /* Of two receives that wait the first may be of the select that sends; then the second. */
 static bool meet_one(struct kchan *c, struct kchan_wake *wk)
 {
-	struct kchan_node *s = NULL, *n = kchan_first(&c->recvq, NULL, &wk->steps);
+	struct kchan_node *s = NULL, *n = kchan_queue_first(&c->recvq, NULL, &wk->steps);
 
 	if (!n)
 		return false;
 	if (c->len || c->sendq.n)
 		s = sender_for(c, n, wk);
 	if (!s && !c->len && wk->steps && c->sendq.n) {
-		n = kchan_first(&c->recvq, n->waiter, &wk->steps);
+		n = kchan_queue_first(&c->recvq, n->waiter, &wk->steps);
 		s = n ? sender_for(c, n, wk) : NULL;
 	}
 	if (!wk->steps || (!s && !c->len))
@@ -234,7 +234,7 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 
 	if (unlikely(c->sendq.n)) {
 		kchan_meet(c, wk);	/* then only receives of its own select wait beside it */
-		s = kchan_first_at_rest(&c->sendq, self, &wk->steps);
+		s = kchan_queue_first_at_rest(&c->sendq, self, &wk->steps);
 		if (wk->n || c->shut || c->len || !wk->steps) {
 			kchan_relock(&c->lock, wk);
 			return KCHAN_AGAIN;
@@ -349,7 +349,7 @@ static int take_buffered(struct kchan *c, const struct kchan_node *want,
 	struct kchan_node *s = NULL;
 
 	if (!bad && c->sendq.n && !c->shut && c->len <= c->capacity) {
-		s = kchan_first(&c->sendq, self, &wk->steps);
+		s = kchan_queue_first(&c->sendq, self, &wk->steps);
 		if (!s && !wk->steps) {
 			kchan_relock(&c->lock, wk);
 			return KCHAN_AGAIN;
@@ -383,13 +383,13 @@ static int take_parked(struct kchan *c, const struct kchan_node *want,
 		       struct kchan_payload *out, struct kchan_waiter *self,
 		       const struct kchan_holder *h, struct kchan_wake *wk)
 {
-	struct kchan_node *s = kchan_first(&c->sendq, self, &wk->steps);
+	struct kchan_node *s = kchan_queue_first(&c->sendq, self, &wk->steps);
 	int r, bad;
 
 	/* the next, if this would not be received, and is about to be taken back */
 	if (s && unlikely(s->waiter->trial) &&
 	    misfit_node(s->out->len, kchan_nfds(s->out->pkt), want))
-		s = kchan_first_at_rest(&c->sendq, self, &wk->steps);
+		s = kchan_queue_first_at_rest(&c->sendq, self, &wk->steps);
 	if (!s && wk->steps)
 		return KCHAN_WAIT;
 	if (!s) {
@@ -438,7 +438,7 @@ void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
 	kchan_pkt_free(wk->drop);
 	wk->drop = NULL;
 	if (unlikely(wk->drained))
-		kchan_tell_all(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
+		kchan_wake_pollers(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
 	else if (in && wq_has_sleeper(&c->rx_poll))
 		wake_up_interruptible_poll(&c->rx_poll, EPOLLIN | EPOLLRDNORM);
 	if (out && wq_has_sleeper(&c->tx_poll))
@@ -450,7 +450,7 @@ void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
  * head, and to receives that wait. They are freed only if nobody can receive any more.
  * There may be more of them than the channel is charged for.
  */
-void kchan_put_back_all(struct kchan *c, struct list_head *pkts)
+void kchan_requeue_all(struct kchan *c, struct list_head *pkts)
 {
 	struct kchan_wake wk kchan_uninitialized;
 	struct kchan_pkt *pkt, *next;
@@ -476,14 +476,14 @@ void kchan_put_back_all(struct kchan *c, struct list_head *pkts)
 	kchan_flush(c, &wk, false, true);	/* a receive may have taken what was too much */
 }
 
-void kchan_put_back(struct kchan *c, struct kchan_payload *p)
+void kchan_requeue(struct kchan *c, struct kchan_payload *p)
 {
 	struct kchan_pkt *pkt = kchan_pkt_of(p);
 	LIST_HEAD(pkts);
 
 	p->pkt = NULL;
 	list_add(&pkt->list, &pkts);
-	kchan_put_back_all(c, &pkts);
+	kchan_requeue_all(c, &pkts);
 }
 
 /* Copy a received message out: its length, or an error and it is put back. */
@@ -494,11 +494,11 @@ int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *ds
 	kchan_pause(deliver);
 	err = kchan_store(p, dst);
 	if (unlikely(err)) {
-		kchan_put_back(c, p);
+		kchan_requeue(c, p);
 		return err;
 	}
 	atomic64_inc(&c->received);
-	kchan_done(c, p);
+	kchan_payload_release(c, p);
 	return p->len;
 }
 
@@ -509,13 +509,14 @@ static __poll_t events_of(struct kchan *c, int side, struct kchan_waiter *self,
 			  unsigned int *steps)
 {
 	if (side == KCHAN_SIDE_RX) {
-		if (c->len || (!c->shut && kchan_first(&c->sendq, self, steps)))
+		if (c->len || (!c->shut && kchan_queue_first(&c->sendq, self, steps)))
 			return EPOLLIN | EPOLLRDNORM;
 		return c->shut ? EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP : 0;
 	}
 	if (c->shut)
 		return EPOLLOUT | EPOLLWRNORM | EPOLLERR;
-	if (c->len < c->capacity || c->flags & KCHAN_DROPS || kchan_first(&c->recvq, self, steps))
+	if (c->len < c->capacity || c->flags & KCHAN_DROPS ||
+	    kchan_queue_first(&c->recvq, self, steps))
 		return EPOLLOUT | EPOLLWRNORM;
 	return 0;
 }
@@ -576,8 +577,8 @@ int kchan_shut(struct kchan *c, int side, int err)
 	}
 	spin_unlock(&c->lock);
 	kchan_wake_all(&wk);
-	kchan_tell_all(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
-	kchan_tell_all(&c->tx_poll, EPOLLOUT | EPOLLWRNORM | EPOLLERR);
+	kchan_wake_pollers(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
+	kchan_wake_pollers(&c->tx_poll, EPOLLOUT | EPOLLWRNORM | EPOLLERR);
 	return 0;
 }
 
@@ -623,7 +624,7 @@ void kchan_end(struct kchan *c, int side)
 	kchan_shut(c, side, EOWNERDEAD);
 	if (side == KCHAN_SIDE_RX) {
 		discard(c);
-		kchan_tell_all(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
+		kchan_wake_pollers(&c->rx_poll, EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLHUP);
 	}
 	kchan_pkt_free(xchg(&c->spare, NULL));
 }
@@ -790,7 +791,7 @@ u32 kchan_next_len(struct kchan *c)
 		if (c->len)
 			len = head_len(c, &nfds);
 		else if (!c->shut)
-			n = kchan_first(&c->sendq, NULL, &steps);
+			n = kchan_queue_first(&c->sendq, NULL, &steps);
 		if (n)
 			len = n->out->len;
 		spin_unlock(&c->lock);

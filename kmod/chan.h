@@ -23,8 +23,8 @@ int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_
 		   struct kchan_waiter *self, const struct kchan_holder *h,
 		   struct kchan_wake *wk);
 int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *dst);
-void kchan_put_back(struct kchan *c, struct kchan_payload *p);
-void kchan_put_back_all(struct kchan *c, struct list_head *pkts);
+void kchan_requeue(struct kchan *c, struct kchan_payload *p);
+void kchan_requeue_all(struct kchan *c, struct list_head *pkts);
 int kchan_shut(struct kchan *c, int side, int err);
 void kchan_end(struct kchan *c, int side);
 __poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,

@@ -73,7 +73,7 @@ struct kgroup *kgroup_get(struct kgroup *g)
 	return g;
 }
 
-static void group_deadline_passed(struct kchan_due *due)
+static void group_due(struct kchan_due *due)
 {
 	struct kgroup *g = container_of(due, struct kgroup, due);
 
@@ -284,7 +284,7 @@ static void mark(struct kgroup *g, const struct kgroup_cause *end, bool late_cou
 	kchan_pause(group_marked);
 	complete_queue(g, &g->under, false, error_of(end));
 	complete_queue(g, &g->joiners, false, join_error(end));
-	kchan_tell_all(&g->poll, EPOLLIN | EPOLLRDNORM);
+	kchan_wake_pollers(&g->poll, EPOLLIN | EPOLLRDNORM);
 }
 
 /*
@@ -382,7 +382,7 @@ static void link_or_end(struct kgroup *g)
 	} else if (g->deadline != KTIME_MAX && !inherits(g)) {
 		g->armed = true;
 		kgroup_get(g);
-		kchan_due_start(&g->due, g->deadline, group_deadline_passed);
+		kchan_due_start(&g->due, g->deadline, group_due);
 	}
 }
 
@@ -466,7 +466,7 @@ static void count_out(struct kgroup *g, int err)
 	kchan_wake_all(&wk);
 	complete_queue(g, &released, true, 0);
 	if (none)
-		kchan_tell_all(&g->poll, EPOLLOUT | EPOLLWRNORM);
+		kchan_wake_pollers(&g->poll, EPOLLOUT | EPOLLWRNORM);
 	if (idle)
 		kchan_uncharge_group(g->maker.user);
 }
@@ -556,7 +556,7 @@ static int wait_in(struct kgroup *g, struct list_head *q, int (*ready)(struct kg
 	spin_unlock(&g->lock);
 	if (r != KCHAN_WAIT)
 		return r;
-	r = kchan_late(deadline);
+	r = kchan_deadline_error(deadline);
 	if (r)
 		return r;
 
@@ -575,7 +575,7 @@ static int wait_in(struct kgroup *g, struct list_head *q, int (*ready)(struct kg
 		list_add_tail(&n.list, q);
 	spin_unlock(&g->lock);
 	if (r == KCHAN_WAIT) {
-		r = kchan_settle(&w, kgroup_sleep(under, &w, deadline));
+		r = kchan_waiter_settle(&w, kgroup_sleep(under, &w, deadline));
 		spin_lock(&g->lock);
 		list_del_init(&n.list);
 		spin_unlock(&g->lock);

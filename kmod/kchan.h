@@ -34,8 +34,8 @@
  * Descriptors that a call names are looked up under the table's own lock, with
  * nothing but references to objects taken under it; see kchan_lock_fd().
  *
- * The general way of a transfer is kchan_try_send() and kchan_try_recv(), with the
- * queues walked and the tasks to wake collected. Before it come shorter ways, for
+ * The slow path of a transfer is kchan_try_send() and kchan_try_recv(), with the
+ * queues walked and the tasks to wake collected. Before it come fast paths, for
  * what is common, which do the same or nothing: a message that nobody waits for
  * (just_room(), just_message()), a few of them in one hold of the lock (batch.c), one
  * that goes to a plain receive (hand_short()), and a select one of whose cases looks

@@ -103,7 +103,7 @@ void kchan_pkt_free(struct kchan_pkt *pkt)
  * A packet whose message has gone: the channel keeps one for the next message, which
  * then needs no allocation, and no memory that has to be cleared first.
  */
-void kchan_pkt_done(struct kchan *c, struct kchan_pkt *pkt)
+void kchan_pkt_release(struct kchan *c, struct kchan_pkt *pkt)
 {
 	if (pkt->room > KCHAN_INLINE && pkt->room <= kchan_spare_max(c->msg_max) &&
 	    !READ_ONCE(c->shut)) {
@@ -201,7 +201,7 @@ struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p)
 	return pkt;
 }
 
-/* The same where the short way does not do: large, scattered, or with descriptors. */
+/* The same for what is not on the fast path: large, scattered, or with descriptors. */
 static noinline int load_long(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *src,
 			      size_t len)
 {
@@ -222,7 +222,7 @@ static noinline int load_long(struct kchan *c, struct kchan_payload *p, const st
 			p->pkt->files = files;
 	}
 	if (err)
-		kchan_drop(p);
+		kchan_payload_free(p);
 	return err;
 }
 

@@ -64,7 +64,7 @@ int kchan_load(struct kchan *c, struct kchan_payload *p, const struct kchan_mem 
 int kchan_store(const struct kchan_payload *p, struct kchan_mem *dst);
 struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p);
 void kchan_pkt_free(struct kchan_pkt *pkt);
-void kchan_pkt_done(struct kchan *c, struct kchan_pkt *pkt);
+void kchan_pkt_release(struct kchan *c, struct kchan_pkt *pkt);
 void kchan_pkt_uncharge(struct kchan_pkt *pkt);
 int kchan_pkt_charge(struct kchan_pkt *pkt, const struct kchan_holder *h);
 void kchan_pkt_charge_undo(struct kchan_pkt *pkt, const struct kchan_holder *h);
@@ -96,7 +96,7 @@ static inline u32 kchan_nfds(const struct kchan_pkt *pkt)
 	return pkt && pkt->files ? pkt->files->n : 0;
 }
 
-static inline void kchan_drop(struct kchan_payload *p)
+static inline void kchan_payload_free(struct kchan_payload *p)
 {
 	if (unlikely(p->pkt)) {
 		kchan_pkt_free(p->pkt);
@@ -105,10 +105,10 @@ static inline void kchan_drop(struct kchan_payload *p)
 }
 
 /* The same, where another message of @c may follow. */
-static inline void kchan_done(struct kchan *c, struct kchan_payload *p)
+static inline void kchan_payload_release(struct kchan *c, struct kchan_payload *p)
 {
 	if (unlikely(p->pkt)) {
-		kchan_pkt_done(c, p->pkt);
+		kchan_pkt_release(c, p->pkt);
 		p->pkt = NULL;
 	}
 }

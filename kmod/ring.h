@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The ring of a channel, and the shortest ways to it: those of messages nobody waits for. */
+/* The ring of a channel, and its fast paths: those of messages nobody waits for. */
 #ifndef KCHAN_RING_H
 #define KCHAN_RING_H
 
@@ -9,7 +9,7 @@
 #define KCHAN_HAS_FILES	(1U << 31)
 
 /*
- * @len: with KCHAN_HAS_FILES, so that none of the short ways takes the message.
+ * @len: with KCHAN_HAS_FILES, so that none of the fast paths takes the message.
  * @tag: of the message, or of the receive that emptied the slot.
  */
 struct kchan_slot {

@@ -105,7 +105,7 @@ static bool changed(struct sel *s)
 	return false;
 }
 
-static bool is_out(const struct sel_case *k)
+static bool is_disabled(const struct sel_case *k)
 {
 	return !k->c && !k->target.obj;
 }
@@ -121,7 +121,7 @@ int sel_probe(struct sel *s, bool exact)
 	for (rounds = 0; rounds < PROBES; rounds++) {
 		for (k = 0; k < s->n; k++) {
 			i = pick(s, k);
-			if (!is_out(&s->cs[i]) && probe(s, i))
+			if (!is_disabled(&s->cs[i]) && probe(s, i))
 				return 0;
 			kchan_pause(select_probed);
 		}
@@ -244,7 +244,7 @@ enum sel_how sel_enqueue(struct sel *s)
 	s->w.queued = true;
 	for (k = 0; k < s->n; k++) {
 		i = pick(s, k);
-		if (is_out(&s->cs[i]))
+		if (is_disabled(&s->cs[i]))
 			continue;
 		how = s->cs[i].c ? enqueue_one(s, i) : watch_one(s, i);
 		if (how != SEL_QUEUED)
@@ -299,16 +299,16 @@ static int sleep_any(struct sel *s, struct kgroup *under, s64 deadline)
 		if (err == -ETIMEDOUT && s->polls && sample_all(s) == SEL_FOUND)
 			return 0;
 		if (err || !s->polls || smp_load_acquire(&s->w.state) != KCHAN_PENDING)
-			return kchan_settle(&s->w, err);
+			return kchan_waiter_settle(&s->w, err);
 		WRITE_ONCE(s->w.poked, false);
 		smp_mb();	/* who pokes after this has made the file ready after we ask */
 		kchan_pause(select_unpoked);
 		if (sample_all(s) == SEL_FOUND)
 			return 0;
 		kchan_pause(select_sampled);
-		err = kchan_late(deadline);	/* it may not come to a sleep again */
+		err = kchan_deadline_error(deadline);	/* it may not come to a sleep again */
 		if (err)
-			return kchan_settle(&s->w, err);
+			return kchan_waiter_settle(&s->w, err);
 	}
 }
 
@@ -326,13 +326,13 @@ int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late)
 	case SEL_FOUND:	/* whatever the group has done since */
 		break;
 	case SEL_QUEUED:
-		err = late ? kchan_settle(&s->w, late) : sleep_any(s, under, deadline);
+		err = late ? kchan_waiter_settle(&s->w, late) : sleep_any(s, under, deadline);
 		break;
 	case SEL_CHOSEN:
-		err = kchan_settle(&s->w, 0);
+		err = kchan_waiter_settle(&s->w, 0);
 		break;
 	case SEL_FAILED:
-		err = kchan_settle(&s->w, -ENOMEM);
+		err = kchan_waiter_settle(&s->w, -ENOMEM);
 		break;
 	}
 	sel_dequeue(s);
@@ -405,7 +405,7 @@ static int select_run(struct sel *s, struct kchan_select *a, struct kgroup *unde
 		r = kgroup_error_or(under, 0);
 	if (r)
 		return r;
-	late = kchan_late(a->deadline);
+	late = kchan_deadline_error(a->deadline);
 	r = sel_probe(s, late);
 	if (r) {
 		if (late && r == KCHAN_WAIT)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The short way through a select: one of its cases looks ready, and is done as a
+ * The fast path of a select: one of its cases looks ready, and is done as a
  * plain send or receive that does not wait. Nothing is allocated and no other case
  * is more than looked at. Whatever does not fit - a case that is wrong, one that
  * polls, a long message, nothing that looks ready, or somebody who was faster - is
- * left to the long way, which finds it all again; nothing has happened then.
+ * left to the slow path, which finds it all again; nothing has happened then.
  *
  * A look is a hint: it takes no channel's lock. The descriptors of a chunk are looked
  * up in one hold of their table's lock, under which no channel in it can go.
@@ -50,7 +50,7 @@ static bool readable(const struct kchan_msg *m)
 	return !m->len || (!get_user(byte, buf) && !get_user(byte, buf + m->len - 1));
 }
 
-/* Copy in a chunk, and see that each result can be stored, as the long way does. */
+/* Copy in a chunk, and see that each result can be stored, as the slow path does. */
 static bool get_chunk(struct kchan_case *k, struct kchan_case __user *uk, unsigned int n)
 {
 	unsigned int i;
@@ -97,7 +97,7 @@ static __always_inline bool odd(const struct kchan_case *k)
 	return both != KCHAN_RECV && both != KCHAN_SEND;
 }
 
-/* False: some case is not for the short way. */
+/* False: some case is not for the fast path. */
 static bool look(struct choice *best, const struct kchan_case *k, unsigned int first,
 		 unsigned int n, bool prio)
 {
@@ -161,7 +161,7 @@ static long send(const struct choice *best)
 	const struct kchan_msg *m = &best->k.msg;
 	long r = kchan_send_short(best->c, (void __force __user *)m->buf, m->len, KCHAN_NOW);
 
-	/* the buffer has gone since: the long way has an error for that */
+	/* the buffer has gone since: the slow path has an error for that */
 	return r == -EFAULT ? -EAGAIN : r;
 }
 
@@ -172,7 +172,7 @@ static int take(const struct choice *best, struct kgroup *under, struct kchan_ca
 
 	if (r == -EINTR)
 		return r;
-	/* the long way knows which comes first, a shut or the end of the group */
+	/* the slow path knows which comes first, a shut or the end of the group */
 	if (r == -EAGAIN || (r < 0 && kgroup_error_or(under, 0)))
 		return KCHAN_WAIT;
 	if (r < 0 || best->k.op == KCHAN_SEND)

@@ -179,7 +179,7 @@ static long result(struct kchan_op *op, bool dead)
 	if (s->w.state != KCHAN_DONE)
 		return s->w.res;
 	if (dead && k->op == KCHAN_RECV && s->w.res >= 0) {
-		kchan_put_back(k->c, &s->in);
+		kchan_requeue(k->c, &s->in);
 		return -ECANCELED;
 	}
 	if (op->nr == _IOC_NR(KCHAN_IOC_SELECT))
@@ -222,7 +222,7 @@ static void op_done(struct kchan_waiter *w)
 	op_put(op_of(w));
 }
 
-static void uring_deadline_passed(struct kchan_due *due)
+static void uring_due(struct kchan_due *due)
 {
 	struct kchan_op *op = container_of(due, struct kchan_op, due);
 
@@ -309,7 +309,7 @@ static void uring_park(struct kchan_op *op, struct issue *is)
 	if (is->deadline != KCHAN_FOREVER) {
 		op->timed = true;
 		refcount_inc(&op->s.w.ref);
-		kchan_due_start(&op->due, kchan_deadline_to_host(is->deadline), uring_deadline_passed);
+		kchan_due_start(&op->due, kchan_deadline_to_host(is->deadline), uring_due);
 	}
 	if (sel_enqueue(&op->s) == SEL_FOUND)
 		finish(op, is->flags, false);
@@ -319,7 +319,7 @@ static void uring_park(struct kchan_op *op, struct issue *is)
 static long start(struct issue *is)
 {
 	struct kchan_op *op = op_new(is);
-	int late = kchan_late(is->deadline);
+	int late = kchan_deadline_error(is->deadline);
 	long r;
 
 	if (IS_ERR(op))

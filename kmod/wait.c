@@ -36,15 +36,15 @@ static __always_inline struct kchan_node *first(struct kchan_queue *q, struct kc
  * The first waiter in @q that may still be chosen and is not @self. NULL and no
  * @steps left: there may be one behind so many stale nodes, which are gone now.
  */
-struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self,
-			       unsigned int *steps)
+struct kchan_node *kchan_queue_first(struct kchan_queue *q, struct kchan_waiter *self,
+				     unsigned int *steps)
 {
 	return first(q, self, false, steps);
 }
 
 /* The same of sends whose messages rest with the channel until somebody takes them. */
-struct kchan_node *kchan_first_at_rest(struct kchan_queue *q, struct kchan_waiter *self,
-				       unsigned int *steps)
+struct kchan_node *kchan_queue_first_at_rest(struct kchan_queue *q, struct kchan_waiter *self,
+					     unsigned int *steps)
 {
 	return first(q, self, true, steps);
 }
@@ -219,7 +219,7 @@ bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk)
 	struct kchan_node *n;
 
 	while (wk->n < KCHAN_WAKES) {
-		n = kchan_first(q, NULL, &wk->steps);
+		n = kchan_queue_first(q, NULL, &wk->steps);
 		if (!n)
 			return !wk->steps;
 		if (kchan_lock_parked(n, NULL))
@@ -248,7 +248,7 @@ void kchan_wake_all(struct kchan_wake *wk)
 }
 
 /* 0 if a call may wait until @deadline, else why not. */
-int kchan_late(s64 deadline)
+int kchan_deadline_error(s64 deadline)
 {
 	if (deadline == KCHAN_FOREVER)
 		return 0;
@@ -291,7 +291,7 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline, ktime_t limit)
  * After the sleep of a waiter that is not single: 0 if a peer chose it, else why
  * not, the group's end before @err.
  */
-int kchan_settle(struct kchan_waiter *w, int err)
+int kchan_waiter_settle(struct kchan_waiter *w, int err)
 {
 	kchan_pause(settle);
 	spin_lock(&w->lock);

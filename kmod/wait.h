@@ -32,7 +32,7 @@ enum { KCHAN_PENDING, KCHAN_DONE, KCHAN_ABORTED };
 struct kchan_waiter {
 	spinlock_t lock;		/* all but singles: state, fired, res */
 	int state;
-	bool single;			/* see above */
+	bool single;			/* see kchan.h */
 	bool queued;			/* owner only: some node may be linked */
 	bool poked;			/* a file polled may be ready */
 	bool trial;			/* about to give up: what it sends does not come to rest */
@@ -154,10 +154,10 @@ static inline void kchan_wake_init(struct kchan_wake *wk)
 /* What kchan_lock_pair() answers. */
 enum { PAIR_OK, PAIR_STALE, PAIR_GONE };
 
-struct kchan_node *kchan_first(struct kchan_queue *q, struct kchan_waiter *self,
-			       unsigned int *steps);
-struct kchan_node *kchan_first_at_rest(struct kchan_queue *q, struct kchan_waiter *self,
-				       unsigned int *steps);
+struct kchan_node *kchan_queue_first(struct kchan_queue *q, struct kchan_waiter *self,
+				     unsigned int *steps);
+struct kchan_node *kchan_queue_first_at_rest(struct kchan_queue *q, struct kchan_waiter *self,
+					     unsigned int *steps);
 void kchan_relock(spinlock_t *lock, struct kchan_wake *wk);
 struct kchan_node *kchan_stop_at(spinlock_t *lock, struct kchan_node *n, struct kchan_wake *wk);
 int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer);
@@ -171,14 +171,14 @@ void kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w);
 void kchan_wake_all(struct kchan_wake *wk);
 bool kchan_abort(struct kchan_waiter *w, int res, bool kick);
 int kchan_sleep(struct kchan_waiter *w, s64 deadline, ktime_t limit);
-int kchan_settle(struct kchan_waiter *w, int err);
-int kchan_late(s64 deadline);
+int kchan_waiter_settle(struct kchan_waiter *w, int err);
+int kchan_deadline_error(s64 deadline);
 
 /*
  * For what is true for ever, as an end: all pollers are told, those of
  * EPOLLEXCLUSIVE too, for nobody passes it on.
  */
-static inline void kchan_tell_all(wait_queue_head_t *wq, __poll_t events)
+static inline void kchan_wake_pollers(wait_queue_head_t *wq, __poll_t events)
 {
 	__wake_up(wq, TASK_INTERRUPTIBLE, 0, poll_to_key(events));
 }

@@ -108,7 +108,7 @@ static noinline int xfer_park_under(struct kchan *c, int side, struct kchan_wait
 	spin_unlock(&c->lock);
 	kchan_flush(c, &wk, tx, !tx);
 
-	r = kchan_settle(w, kgroup_sleep(under, w, deadline));
+	r = kchan_waiter_settle(w, kgroup_sleep(under, w, deadline));
 	spin_lock(&c->lock);
 	kchan_unlink(n);
 	call_refs(c, side, -refs);
@@ -131,7 +131,7 @@ static noinline long send_slow(struct kchan *c, struct kchan_payload *p, struct 
 	r = kchan_try_send(c, p, NULL, &wk);
 	if (r != KCHAN_WAIT)
 		goto unlock;
-	r = kchan_late(deadline);
+	r = kchan_deadline_error(deadline);
 	if (r)
 		goto unlock;
 	n.out = p;
@@ -155,7 +155,7 @@ long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, 
 	if (unlikely(under)) {
 		r = kgroup_error(under);
 		if (r) {
-			kchan_drop(p);
+			kchan_payload_free(p);
 			return r;
 		}
 	}
@@ -167,7 +167,7 @@ long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, 
 		return 0;
 	}
 	r = send_slow(c, p, under, deadline);
-	kchan_done(c, p);
+	kchan_payload_release(c, p);
 	return r < 0 ? kgroup_error_or(under, r) : r;
 }
 
@@ -261,7 +261,7 @@ static noinline long recv_slow(struct kchan *c, size_t room, u32 fd_room,
 	r = kchan_try_recv(c, &n, in, NULL, h, &wk);
 	if (r != KCHAN_WAIT)
 		goto unlock;
-	r = kchan_late(deadline);
+	r = kchan_deadline_error(deadline);
 	if (r)
 		goto unlock;
 	w.in = in;
@@ -385,6 +385,6 @@ long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 	}
 	in.len = len;
 	in.pkt = NULL;
-	kchan_put_back(c, &in);
+	kchan_requeue(c, &in);
 	return kchan_killed() ? -EINTR : -EFAULT;
 }

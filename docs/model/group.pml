@@ -146,7 +146,7 @@ proctype joiner(byte me)
 	};
 	if
 	:: r == 3 ->
-		if	/* kchan_sleep(), kchan_settle() */
+		if	/* kchan_sleep(), kchan_waiter_settle() */
 		:: state[me] != PENDING
 		:: me == 1 -> atomic { if :: state[me] == PENDING -> state[me] = ABORTED; r = 2 :: else fi }
 		fi;

@@ -65,7 +65,7 @@ inline unlink(N)
 	fi
 }
 
-/* kchan_first(): n, the first node in Q that may still be chosen and is not SELF's */
+/* kchan_queue_first(): n, the first node in Q that may still be chosen and is not SELF's */
 inline first(Q, SELF)
 {
 	n = NONE;
@@ -326,7 +326,7 @@ proctype selector(byte w; bool hasty)
 	od;
 	sleep(w);
 
-chosen:	/* kchan_settle() */
+chosen:	/* kchan_waiter_settle() */
 	atomic {
 		!wlock[w];
 		if
