@@ -310,7 +310,7 @@ static int groups_in_use(void)
 }
 
 /*
- * The last owner goes and the last member leaves, in both orders: the later one takes the
+ * The last owner goes and the last member leaves, in each order: the later one takes the
  * group out of its maker's number, once, though a watch keeps the object.
  */
 TEST_F(group, an_ended_group_leaves_its_makers_number_once)
@@ -319,10 +319,10 @@ TEST_F(group, an_ended_group_leaves_its_makers_number_once)
 	int before = groups_in_use();
 
 	ASSERT_LE(0, before);
-	for (int order = 0; order < 2; order++) {
+	for (int order = 0; order < 3; order++) {
 		int g = root(), m = chan_join(g, -1, CHAN_NOW), w = chan_watch(g);
 		struct racer c = RACER(r_close, g, .point = "owner_gone");
-		struct racer l = RACER(r_leave, m, .point = "member_out");
+		struct racer l = RACER(r_leave, m, .point = order == 1 ? "member_out" : "group_leave");
 
 		EXPECT_EQ(before + 3, groups_in_use());
 		if (order == 0) {		/* the close is held up */
@@ -331,7 +331,7 @@ TEST_F(group, an_ended_group_leaves_its_makers_number_once)
 			EXPECT_EQ(0, r_leave(&l));
 			EXPECT_EQ(before + 3, groups_in_use());
 			EXPECT_EQ(0, race_finish(&c));
-		} else {			/* the leave is, and has the tree */
+		} else if (order == 1) {	/* the leave is, and has the tree */
 			ASSERT_TRUE(race_start(&l));
 			ASSERT_TRUE(stop_at("owner_gone", ANY, NULL));
 			c.point = NULL;
@@ -341,6 +341,11 @@ TEST_F(group, an_ended_group_leaves_its_makers_number_once)
 			EXPECT_EQ(before + 3, groups_in_use());
 			ASSERT_TRUE(go_on("owner_gone", ANY));
 			EXPECT_EQ(0, race_end(&c));
+		} else {			/* the leave has only begun */
+			ASSERT_TRUE(race_start(&l));
+			EXPECT_EQ(0, r_close(&c));
+			EXPECT_EQ(before + 3, groups_in_use());
+			EXPECT_EQ(0, race_finish(&l));
 		}
 		/* the member's own, and the watch */
 		EXPECT_EQ(before + 2, groups_in_use());
@@ -450,6 +455,7 @@ TEST_F(group, a_deadline_before_the_call_is_attached)
 		if (attaches)
 			ASSERT_TRUE(go_on("group_attach", ANY));
 		EXPECT_EQ(-ETIMEDOUT, race_end(&r));
+		EXPECT_LT(chan_after(0), r.deadline);	/* that was not its own */
 		EXPECT_EQ(-EAGAIN, chan_send(e[1], &v, 4, -1, CHAN_NOW));
 		ASSERT_TRUE(go_on("group_expire", ANY));
 		close(g);
@@ -602,7 +608,7 @@ TEST_F(group, a_key_is_set_while_another_looks_for_it)
 
 /* ---- born ---- */
 
-/* A group's own deadline passes before it is born. */
+/* A group's own deadline passes before it is born: it ends there, without its timer. */
 TEST_F(group, a_deadline_before_the_birth)
 {
 	for (int below_one = 0; below_one < 2; below_one++) {
@@ -613,10 +619,12 @@ TEST_F(group, a_deadline_before_the_birth)
 		ASSERT_TRUE(race_start(&b));
 		while (chan_after(0) <= b.deadline)
 			usleep(1000);
+		ASSERT_TRUE(stop_at("group_expire", ANY, NULL));
 		EXPECT_LE(0, race_finish(&b));
+		EXPECT_TRUE(below_one == 0 || ginfo(g).children == 0);
 		EXPECT_EQ(POLLIN | POLLOUT, events(b.ret));
 		EXPECT_EQ(ETIMEDOUT, ginfo(b.ret).err);
-		EXPECT_TRUE(below_one == 0 || ginfo(g).children == 0);
+		EXPECT_FALSE(pause_says("stopped", "group_expire", ANY));
 		close2((int[]){ b.ret, g });
 	}
 }
