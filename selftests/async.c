@@ -165,7 +165,7 @@ TEST_F(async, a_deadline_tells)
 		ASSERT_TRUE(ask(g));
 		if (poll(&p, 1, 0) == 0) {	/* asked before it ended */
 			/* what is marked as ended is told of a little later */
-			EXPECT_EQ(SIGRTMIN, sigtimedwait(&set, &i, &(struct timespec){ .tv_sec = 20 }));
+			EXPECT_EQ(SIGRTMIN, sigtimedwait(&set, &i, &(struct timespec){ .tv_sec = PATIENCE / 1000 }));
 			EXPECT_EQ(g, i.si_fd);
 			EXPECT_EQ(POLL_IN, i.si_code);
 			EXPECT_EQ(1, poll(&p, 1, 0));

@@ -58,7 +58,7 @@ static void make_world(struct world *w)
 #define ALL_END(c, watch, proc, act, want) do {				\
 	for (int k = 0; k < KINDS; k++) {				\
 		c[k] = (struct caller){ .fn = waits, .under = watch, .gate = k,	\
-					.deadline = chan_after(20000 * MS), .process = proc }; \
+					.deadline = SOON, .process = proc }; \
 		caller_start(&c[k]);					\
 		if (k != POLL)						\
 			ASSERT_TRUE(caller_waits(&c[k]));		\
@@ -132,7 +132,7 @@ TEST(a_close_in_one_thread_ends_the_calls_of_others)
 	for (int k = 0; k < KINDS; k++) {
 		/* under the owner itself: its call holds the group, not the descriptor */
 		c[k] = (struct caller){ .fn = waits, .under = k == POLL ? watch : g, .gate = k,
-					.deadline = chan_after(20000 * MS) };
+					.deadline = SOON };
 		caller_start(&c[k]);
 		if (k != POLL)
 			ASSERT_TRUE(caller_waits(&c[k]));
@@ -168,7 +168,7 @@ TEST(a_deadline_ends_with_etimedout_all_others_with_ecanceled)
 	for (int k = 0; k < POLL; k++) {
 		int g = chan_group(-1, chan_after(20 * MS), 0, 0);
 		int below = chan_group(g, CHAN_FOREVER, 0, 0);
-		struct caller one = { .under = below, .gate = k, .deadline = chan_after(20000 * MS) };
+		struct caller one = { .under = below, .gate = k, .deadline = SOON };
 
 		EXPECT_EQ(-ETIMEDOUT, waits(&one));
 		EXPECT_LE(group_of(g).deadline, chan_after(0));
@@ -200,7 +200,7 @@ TEST(a_signal_interrupts_or_restarts)
 
 			for (int k = 0; k < POLL; k++) {
 				c[k] = (struct caller){ .fn = waits, .under = g, .gate = k,
-							.deadline = chan_after(20000 * MS), .process = proc };
+							.deadline = SOON, .process = proc };
 				caller_start(&c[k]);
 				ASSERT_TRUE(caller_waits(&c[k]));
 				syscall(SYS_tgkill, c[k].party.pid ?: getpid(), c[k].party.tid, SIGUSR1);
@@ -237,7 +237,7 @@ TEST(restarts_do_not_stretch_a_deadline)
 		*c = (struct caller){ .fn = waits, .under = -1, .gate = k, .deadline = until };
 		caller_start(c);
 		while (__atomic_load_n(&c->ret, __ATOMIC_ACQUIRE) == UNDER_WAY &&
-		       chan_after(0) < until + 20000 * MS) {
+		       chan_after(0) < until + PATIENCE * MS) {
 			pthread_kill(c->party.t, SIGUSR1);
 			usleep(5000);
 		}

@@ -69,7 +69,7 @@ static int sleep_in_poll(void *arg)
 {
 	struct sleeper *s = arg;
 	struct pollfd p = { .fd = s->fd, .events = s->events };
-	struct timespec t = { .tv_sec = 20 };
+	struct timespec t = { .tv_sec = PATIENCE / 1000 };
 
 	if (syscall(SYS_ppoll, &p, 1, &t, NULL, 8) != 1)
 		return 1;

@@ -46,7 +46,7 @@ static bool submit(struct io_uring *ring, int rx, struct kchan_xfer *x, char *bu
 /* The result of the only completion there is. */
 static int result(struct io_uring *ring)
 {
-	struct __kernel_timespec ts = { .tv_sec = 20 };
+	struct __kernel_timespec ts = { .tv_sec = PATIENCE / 1000 };
 	struct io_uring_cqe *cqe;
 	int r;
 

@@ -100,7 +100,7 @@ static bool begin(struct waiter *w, int how)
 /* Its result once it has been told, within some seconds; -1 if it never is. */
 static long result(struct waiter *w, int how)
 {
-	struct __kernel_timespec ts = { .tv_sec = 20 };
+	struct __kernel_timespec ts = { .tv_sec = PATIENCE / 1000 };
 	struct pollfd p = { .fd = w->fd, .events = POLLIN };
 	struct chan_case c = chan_recv_case(w->rx, w->buf, LEN);
 	struct timespec until;

@@ -35,7 +35,7 @@
 #include <linux/kchan.h>
 
 #define MS	INT64_C(1000000)
-#define SOON	chan_after(20000 * MS)	/* a hang becomes ETIMEDOUT */
+#define SOON	chan_after(60000 * MS)	/* a hang becomes ETIMEDOUT */
 
 static inline int quick(int full, int small)
 {
@@ -71,7 +71,7 @@ static inline struct chan_info info_of(int fd)
 }
 
 /* How long to wait for what comes at once, in milliseconds: also where the host is busy. */
-#define PATIENCE	20000
+#define PATIENCE	60000
 
 /* Wait until so many are parked: the state is looked at, not slept for. */
 static inline bool parked(int fd, unsigned senders, unsigned receivers)
