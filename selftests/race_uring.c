@@ -94,14 +94,17 @@ TEST_F(uring, a_peer_while_the_deadline_is_at_work)
 TEST_F(uring, its_task_is_asked_for_it_while_the_peer_has_the_lock)
 {
 	struct racer r = RACER(r_command, self->e[0]);
-	struct racer s = RACER(r_send, self->e[1], .point = "made_done", .until = "uring_finish",
-			       .buf = { 7 });
+	struct racer s = RACER(r_send, self->e[1], .point = "made_done", .buf = { 7 });
 
 	r.deadline = CHAN_FOREVER;
+	ASSERT_TRUE(stop_at("uring_finish", ANY, NULL));
 	ASSERT_TRUE(race_begin(&r, false));
 	ASSERT_TRUE(parked(self->e[0], 0, 1));
-	ASSERT_TRUE(race_begin(&s, false));
-	EXPECT_EQ(0, race_end(&s));
+	ASSERT_TRUE(race_start(&s));
+	EXPECT_TRUE(stopped_at("uring_finish", ANY));
+	EXPECT_TRUE(pause_says("stopped", "made_done", ANY));
+	EXPECT_EQ(0, race_finish(&s));
+	ASSERT_TRUE(go_on("uring_finish", ANY));
 	EXPECT_EQ(4, race_end(&r));
 	EXPECT_EQ(7, r.buf[0]);
 	io_uring_queue_exit(&self->ring);
