@@ -128,7 +128,7 @@ run()	# program: a test program
 	[ $rc = 0 ] || [ "$fail" != "$f0" ] || bad "$name: exit status $rc"
 	[ "$(grep -c '^ok ' /tmp/log)" != 0 ] || bad "$name ran no test"
 	left "$name"
-	[ "$fail" = "$f0" ] || tail -n 60 /tmp/log
+	[ "$fail" = "$f0" ] || { grep -B 12 '^not ok' /tmp/log | head -n 200; tail -n 20 /tmp/log; }
 	! grep -q kchan_icount=1 /proc/cmdline || grep '^# .*: woken after' /tmp/log
 	echo "== $name: $(grep -c '^ok ' /tmp/log) ok, $((fail - f0)) failed, $(($(seconds) - t0)) s"
 }
