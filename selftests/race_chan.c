@@ -286,7 +286,8 @@ TEST_F(chan, a_chosen_select_is_stale_elsewhere)
 /* The peer that was found is chosen elsewhere before it is locked: it is passed by. */
 TEST_F(chan, a_peer_that_was_found_is_chosen_elsewhere)
 {
-	struct racer r = RACER(r_select, 0), s = RACER(r_send, 0, .point = "pair", .buf = { 2 });
+	struct racer r = RACER(r_select, 0, .point = "settle");
+	struct racer s = RACER(r_send, 0, .point = "pair", .buf = { 2 });
 	int a[2], b[2];
 
 	ASSERT_EQ(0, chan_make(a, 4, 0, 0));
@@ -299,8 +300,10 @@ TEST_F(chan, a_peer_that_was_found_is_chosen_elsewhere)
 	ASSERT_TRUE(parked(b[0], 0, 1));
 	ASSERT_TRUE(race_start(&s));
 	EXPECT_EQ(0, now(b[1], 3));
+	/* it wants the lock of the other channel next, and would keep this processor */
+	ASSERT_TRUE(stopped_at("settle", ANY));
 	EXPECT_EQ(-EAGAIN, race_finish(&s));
-	EXPECT_EQ(1, race_end(&r));
+	EXPECT_EQ(1, race_finish(&r));
 	EXPECT_EQ(3, number(r.buf + 8));
 	EXPECT_EQ(0, info_of(a[0]).sent);
 	close2(a);
