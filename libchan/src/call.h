@@ -77,6 +77,29 @@ static inline int call(int fd, unsigned long req, const void *arg)
 	return r < 0 ? refused(fd, errno) : r;
 }
 
+/* For a request that answers into @buf, with at most @size bytes. */
+static inline int call_out(int fd, unsigned long req, void *buf, uint32_t size)
+{
+	struct kchan_out out = { .addr = (uintptr_t)buf, .size = size };
+
+	return call(fd, req, &out);
+}
+
+/* The same for a buffer of the program's, of which the tools are told. */
+static inline int call_info(int fd, unsigned long req, void *info, size_t size)
+{
+	int r;
+
+	if (size > UINT32_MAX)
+		return fail(EINVAL);
+	if (tool_on())
+		tool_room(info, size);
+	r = call_out(fd, req, info, size);
+	if (!r && tool_on())
+		tool_stored(info, size);
+	return r;
+}
+
 /* For a request whose argument is a number. */
 static inline int call_plain(int fd, unsigned long req, unsigned long arg)
 {

@@ -375,28 +375,18 @@ API int chan_shut(int end, int err)
 {
 	struct kchan_shut s = { .err = err };
 	struct kchan_info i;
-	struct kchan_out out = { .addr = (uintptr_t)&i, .size = sizeof(i) };
 
-	if (race_on() && !call(end, KCHAN_IOC_INFO, &out))
+	if (race_on() && !call_out(end, KCHAN_IOC_INFO, &i, sizeof(i)))
 		race_release(RACE_SHUT, i.id);
 	return call(end, KCHAN_IOC_SHUT, &s);
 }
 
 API int chan_info(int end, struct chan_info *info, size_t size)
 {
-	struct kchan_out out = { .addr = (uintptr_t)info, .size = size };
+	int r = call_info(end, KCHAN_IOC_INFO, info, size);
 
-	int r;
-
-	if (size > UINT32_MAX)
-		return fail(EINVAL);
-	if (tool_on())
-		tool_room(info, size);
-	r = call(end, KCHAN_IOC_INFO, &out);
-	if (!r && tool_on()) {
-		tool_stored(info, size);
+	if (!r && tool_on())
 		race_shut_seen(info);
-	}
 	return r;
 }
 

@@ -37,10 +37,9 @@ API int chan_watch(int group)
 static struct kchan_group_info peek(int group)
 {
 	struct kchan_group_info i = {};
-	struct kchan_out out = { .addr = (uintptr_t)&i, .size = sizeof(i) };
 	int saved = errno;
 
-	call(group, KCHAN_IOC_GROUP_INFO, &out);
+	call_out(group, KCHAN_IOC_GROUP_INFO, &i, sizeof(i));
 	errno = saved;
 	return i;
 }
@@ -123,18 +122,10 @@ API int chan_wait(int group, int *first_err, int under, int64_t deadline)
 
 API int chan_group_info(int group, struct chan_group_info *info, size_t size)
 {
-	struct kchan_out out = { .addr = (uintptr_t)info, .size = size };
-	int r;
+	int r = call_info(group, KCHAN_IOC_GROUP_INFO, info, size);
 
-	if (size > UINT32_MAX)
-		return fail(EINVAL);
-	if (tool_on())
-		tool_room(info, size);
-	r = call(group, KCHAN_IOC_GROUP_INFO, &out);
-	if (!r && tool_on()) {
-		tool_stored(info, size);
+	if (!r && tool_on())
 		race_end_seen(info);
-	}
 	return r;
 }
 

@@ -87,9 +87,8 @@ void race_end_seen(const struct chan_group_info *i)
 static bool saw_shut(int fd)
 {
 	struct chan_info i;
-	struct kchan_out out = { .addr = (uintptr_t)&i, .size = sizeof(i) };
 
-	if (call(fd, KCHAN_IOC_INFO, &out))
+	if (call_out(fd, KCHAN_IOC_INFO, &i, sizeof(i)))
 		return false;
 	race_shut_seen(&i);
 	return true;
@@ -99,9 +98,8 @@ static bool saw_shut(int fd)
 static void saw_end(int fd)
 {
 	struct chan_group_info g;
-	struct kchan_out out = { .addr = (uintptr_t)&g, .size = sizeof(g) };
 
-	if (!call(fd, KCHAN_IOC_GROUP_INFO, &out))
+	if (!call_out(fd, KCHAN_IOC_GROUP_INFO, &g, sizeof(g)))
 		race_end_seen(&g);
 }
 

@@ -13,12 +13,11 @@ API unsigned chan_version(void)
 API uint64_t chan_features(void)
 {
 	struct kchan_features f = {};
-	struct kchan_out out = { .addr = (uintptr_t)&f, .size = sizeof(f) };
 	int dev = open_device();
 
 	if (dev < 0)
 		return 0;
-	call(dev, KCHAN_IOC_FEATURES, &out);
+	call_out(dev, KCHAN_IOC_FEATURES, &f, sizeof(f));
 	drop(dev);
 	return f.features;
 }
