@@ -564,6 +564,30 @@ static long r_short(struct racer *r)	/* without room for a message of four bytes
 	return chan_recv(r->fd, r->buf, 1, -1, r->deadline);
 }
 
+/* @n receives without room wait at @rx. */
+static void park_short(struct __test_metadata *_metadata, struct racer *r, int n, int rx)
+{
+	for (int i = 0; i < n; i++) {
+		r[i] = (struct racer)RACER(r_short, rx);
+		ASSERT_TRUE(race_begin(&r[i], false));
+	}
+	ASSERT_TRUE(parked(rx, 0, n));
+}
+
+/* They end, told of the message or of the shut: how many of the message. */
+static int told_or_shut(struct __test_metadata *_metadata, struct racer *r, int n)
+{
+	int told = 0;
+
+	for (int i = 0; i < n; i++) {
+		long ret = race_end(&r[i]);
+
+		EXPECT_TRUE(ret == -EMSGSIZE || ret == -EPIPE) TH_LOG("%ld", ret);
+		told += ret == -EMSGSIZE;
+	}
+	return told;
+}
+
 /*
  * A message has come to rest, and not all who wait without room for it have been told when
  * another takes it: the rest have missed nothing, and wait on.
@@ -572,15 +596,11 @@ TEST_F(chan, a_message_is_taken_before_all_who_have_no_room_are_told)
 {
 	enum { N = 40 };
 	struct racer r[N], s = RACER(r_send, 0, .point = "relock", .buf = { 5 });
-	int e[2], told = 0, left;
+	int e[2], left;
 
 	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
 	s.fd = e[1];
-	for (int i = 0; i < N; i++) {
-		r[i] = (struct racer)RACER(r_short, e[0]);
-		ASSERT_TRUE(race_begin(&r[i], false));
-	}
-	ASSERT_TRUE(parked(e[0], 0, N));
+	park_short(_metadata, r, N, e[0]);
 	ASSERT_TRUE(race_start(&s));
 	left = info_of(e[0]).parked_receivers;
 	EXPECT_LT(0, left);
@@ -589,13 +609,7 @@ TEST_F(chan, a_message_is_taken_before_all_who_have_no_room_are_told)
 	EXPECT_EQ(0, race_finish(&s));
 	EXPECT_EQ(left, info_of(e[0]).parked_receivers);
 	EXPECT_EQ(0, chan_shut(e[1], 0));
-	for (int i = 0; i < N; i++) {
-		long ret = race_end(&r[i]);
-
-		EXPECT_TRUE(ret == -EMSGSIZE || ret == -EPIPE) TH_LOG("%ld", ret);
-		told += ret == -EMSGSIZE;
-	}
-	EXPECT_EQ(N - left, told);
+	EXPECT_EQ(N - left, told_or_shut(_metadata, r, N));
 	close2(e);
 }
 
@@ -614,11 +628,7 @@ TEST_F(chan, a_short_send_while_receives_are_told_of_a_long_one)
 	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
 	s.fd = e[1];
 	with_room.fd = e[0];
-	for (int i = 0; i < N; i++) {
-		r[i] = (struct racer)RACER(r_short, e[0]);
-		ASSERT_TRUE(race_begin(&r[i], false));
-	}
-	ASSERT_TRUE(parked(e[0], 0, N));
+	park_short(_metadata, r, N, e[0]);
 	ASSERT_TRUE(race_begin(&with_room, false));
 	ASSERT_TRUE(parked(e[0], 0, N + 1));
 	ASSERT_TRUE(race_start(&s));
@@ -643,16 +653,12 @@ TEST_F(chan, a_shut_while_receives_are_told_that_were_passed_by)
 {
 	enum { N = 40 };
 	struct racer r[N], last = RACER(r_recv, 0), s = RACER(r_send, 0, .point = "relock", .buf = { 6 });
-	int e[2], told = 0, left;
+	int e[2], left;
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
 	s.fd = e[1];
 	last.fd = e[0];
-	for (int i = 0; i < N; i++) {
-		r[i] = (struct racer)RACER(r_short, e[0]);
-		ASSERT_TRUE(race_begin(&r[i], false));
-	}
-	ASSERT_TRUE(parked(e[0], 0, N));
+	park_short(_metadata, r, N, e[0]);
 	ASSERT_TRUE(race_begin(&last, false));
 	ASSERT_TRUE(parked(e[0], 0, N + 1));
 	ASSERT_TRUE(race_start(&s));
@@ -664,13 +670,7 @@ TEST_F(chan, a_shut_while_receives_are_told_that_were_passed_by)
 	EXPECT_EQ(0, chan_shut(e[1], 0));
 	EXPECT_EQ(0, info_of(e[0]).parked_receivers);
 	EXPECT_EQ(0, race_finish(&s));
-	for (int i = 0; i < N; i++) {
-		long ret = race_end(&r[i]);
-
-		EXPECT_TRUE(ret == -EMSGSIZE || ret == -EPIPE) TH_LOG("%ld", ret);
-		told += ret == -EMSGSIZE;
-	}
-	EXPECT_EQ(N - left, told);
+	EXPECT_EQ(N - left, told_or_shut(_metadata, r, N));
 	close2(e);
 }
 

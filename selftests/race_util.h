@@ -15,20 +15,11 @@
 
 static int pause_fd = -1;
 
-static inline bool stay_on(int cpu, int tid)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return !sched_setaffinity(tid, sizeof(set), &set);
-}
-
 /* Of each test: begin anew. All of it runs on one processor, but see stop_at(). */
 static inline bool pause_open(void)
 {
 	pause_fd = open("/sys/kernel/debug/kchan/pause", O_RDWR | O_CLOEXEC);
-	return pause_fd >= 0 && stay_on(0, 0);
+	return pause_fd >= 0 && one_cpu();
 }
 
 static inline bool pause_command(const char *what, const char *point, int tid, const char *until)

@@ -316,14 +316,19 @@ static inline void note_most(int *most, int now)
 		;
 }
 
-/* The caller, and those it starts from here on, share one processor. */
-static inline bool one_cpu(void)
+static inline bool stay_on(int cpu, int tid)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(0, &set);
-	return !sched_setaffinity(0, sizeof(set), &set);
+	CPU_SET(cpu, &set);
+	return !sched_setaffinity(tid, sizeof(set), &set);
+}
+
+/* The caller, and those it starts from here on, share one processor. */
+static inline bool one_cpu(void)
+{
+	return stay_on(0, 0);
 }
 
 static inline void close2(int *end)
