@@ -1,74 +1,107 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The story of kchan.
+ * Channels: how they work.
  *
- * A channel (struct kchan) is a ring of messages and two FIFO queues of
- * waiters. Two files stand for it, one an end; each file holds a reference to
- * the channel, and ->release of a file ends its side. A waiting call holds the
- * channel, never a file: the last close elsewhere acts at once.
+ * Overview
+ * ========
  *
- * A waiter (struct kchan_waiter) is one waiting call, on its caller's stack, or
- * one that nobody sleeps for: an armed select, a command of io_uring. It is
- * queued by nodes: a *single* waiter has one node, a select one for each channel
- * and direction among its cases. Peers reach a waiter only through a node under its channel's lock,
- * so a waiter may go once all its nodes are unlinked.
+ * A channel (struct kchan) is a ring of messages and two FIFO queues of waiters. Two
+ * files stand for it, one for each end. Each file holds a reference to the channel, and
+ * its ->release ends that side. A waiting call holds a reference to the channel and not
+ * to a file, so that the last close elsewhere acts at once.
  *
- * States of a waiter: PENDING -> DONE (a peer chose it; result in place), or
- * PENDING -> ABORTED (its owner gave up, or the group it runs under ended), or
- * PENDING -> DONE by its owner while it is still queueing. Never back.
- *   single: one case, no group. The state is protected by the lock of its one
- *     channel. The peer writes DONE last, with release; the owner, seeing DONE
- *     with acquire, leaves without taking the lock again: its node is already
- *     unlinked.
- *   others: the state is protected by waiter->lock, and the owner always
- *     unlinks under each channel's and group's lock before it reads the result.
+ * A waiter (struct kchan_waiter) is one waiting call. It lives on the stack of a task
+ * that sleeps, or on its own for what no task sleeps for: an armed select, a command of
+ * io_uring. Its nodes stand in the queues of channels: a single waiter has one node, a
+ * select has one for each channel and direction among its cases. A peer reaches a waiter
+ * only through a node, under the lock of the channel that the node is queued on, so a
+ * waiter may be freed once all its nodes are unlinked.
  *
- * Who makes a waiter without a task DONE or ABORTED takes a reference and calls
- * ->kick() under the lock that decides it, and ->done() once after all locks are
- * dropped: nobody else does. Sleeping selects that poll foreign files have a third way to
- * wake: a poll wait queue sets ->poked, from any context, and the owner looks.
- *
- * Descriptors in a message are files, held by the message's packet. Receiving
- * ends never travel, so a queue dies with its last receiver.
- *
- * Descriptors that a call names are looked up under the table's own lock, with
- * nothing but references to objects taken under it; see kchan_lock_fd().
- *
- * The slow path of a transfer is kchan_try_send() and kchan_try_recv(), with the
- * queues walked and the tasks to wake collected. Before it come fast paths, for
- * what is common, which do the same or nothing: a message that nobody waits for
- * (just_room(), just_message()), a few of them in one hold of the lock (batch.c), one
- * that goes to a plain receive (hand_short()), and a select one of whose cases looks
+ * The slow path of a transfer is kchan_try_send() and kchan_try_recv(), which walk the
+ * queues and collect the tasks to wake. Fast paths come before it for the common cases;
+ * each does exactly what the slow path would do, or nothing: a message that nobody waits
+ * for (just_room(), just_message()), some of them in one hold of the lock (batch.c), one
+ * that is handed to a plain receive (hand_short()), and a select with a case that looks
  * ready (select_fast.c).
  *
- * Lock order: kchan.lock -> kchan_waiter.lock (lower address) ->
- * kchan_waiter.lock (higher). Never two kchan.locks. Nothing takes them from
- * interrupts. Nothing is allocated, freed by vfree, woken through a poll queue,
- * or copied to or from user memory under them; but a command of io_uring is handed to
- * its task under them (->kick), and what io_uring wakes for that takes none of ours.
+ * Locking
+ * =======
  *
- * A hold of kchan.lock does no more than its budget: KCHAN_STEPS nodes looked at, and
- * KCHAN_WAKES waiters completed. A walk that has used it up lets others have the lock
- * (kchan_relock()), and begins anew where it has unlinked what it saw, or leaves a mark,
- * a node of nobody's, and goes on behind it (kchan_stop_at()). Whoever comes between
- * sees a channel that is in order, but for one thing: receives may be parked beside a
- * message at rest that they have no room for, since they have not been told yet. So
- * what is buffered, and then the send that waits first, come before who sends now:
+ *   struct kchan		kchan.lock, unless its fields say otherwise; len, seq,
+ *				shut and the counts of the queues are also read
+ *				without it, as hints
+ *   kchan_node.list, cases	the lock of the channel it is queued on
+ *   kchan_waiter.state, fired, res
+ *				see Waiter states
+ *   kchan_waiter.poked		no lock; see Lost wake-ups
+ *
+ * Order: kchan.lock -> kchan_waiter.lock (lower address) -> kchan_waiter.lock (higher).
+ * Two kchan.locks are never held together. They are not taken in interrupts. Under them
+ * nothing is allocated or vfree'd, no poll queue is woken, and user memory is not
+ * touched. A command of io_uring is handed to its task under them (->kick); what io_uring
+ * wakes for that takes none of these locks.
+ *
+ * Descriptors that a call names are looked up under the lock of the descriptor table, and
+ * only references to objects are taken under that; see kchan_lock_fd().
+ *
+ * One hold of kchan.lock has a budget: KCHAN_STEPS nodes looked at and KCHAN_WAKES waiters
+ * completed. A walk that has used it up drops the lock for a moment (kchan_relock()). It
+ * starts over if it unlinked what it saw; otherwise it leaves a mark, a node that belongs to
+ * no waiter, and goes on behind it (kchan_stop_at()). Meanwhile the channel is consistent but
+ * for one thing: receives may be parked beside a message at rest that they have no room for,
+ * because they have not been told yet. Therefore buffered messages, and then the sends that
+ * are parked, come before a send that is under way:
  *
  *   send A, long			send B, short
- *   park: no receive has room
- *   tell some; drop the lock
- *					a receive has room for this: but A's message
- *					is first; wait behind it
- *   tell the others
  *
- * kchan_meet() does the telling, and looks at the channel as it is by then.
+ *   parks: no receive has room
+ *   tells some; drops the lock
+ *					finds a receive that has room,
+ *					but A's message is first: parks behind it
+ *   tells the others
  *
- * Lost wake-ups: who parks looks for a peer and queues in one critical section;
- * of two who could meet, the later sees the earlier. A failed commit means that
- * another commit succeeded. Pollers queue first (poll_wait) and look under
- * kchan.lock after; who changes state under it looks for pollers after the
- * change (wq_has_sleeper() has the barrier).
+ * kchan_meet() does the telling, and looks again at the channel each time.
+ *
+ * Waiter states
+ * =============
+ *
+ *   PENDING -> DONE		a peer chose it, its result is in place; or its owner found
+ *				a case ready while it was still queueing
+ *   PENDING -> ABORTED		its owner gave up, or the group that it runs under ended
+ *
+ * There is no way back. wait.h has an inline for each change.
+ *
+ * A waiter is single if it has one case and no group. Its state is protected by the lock of
+ * its channel. The peer writes DONE last, with release; the owner, if it reads DONE with
+ * acquire, leaves without the lock, as its node is unlinked by then.
+ *
+ * The state of all others is protected by kchan_waiter.lock. The owner unlinks its nodes
+ * under the lock of each channel and group before it reads the result.
+ *
+ * Whoever completes or aborts a waiter without a task takes a reference, calls ->kick() under
+ * the lock that decides the state, and ->done() once after all locks are dropped.
+ *
+ * Lost wake-ups
+ * =============
+ *
+ * A call that parks looks for a peer and queues itself in one critical section, so of two
+ * that could meet the later one sees the earlier. Where a commit fails another one has
+ * succeeded, and that is progress.
+ *
+ * Pollers queue first (poll_wait()) and look under kchan.lock after that. Whoever changes the
+ * state under the lock looks for pollers after the change; wq_has_sleeper() has the barrier.
+ *
+ * A sleeping select that polls files of other kinds is also woken by their poll queues, which
+ * set ->poked from any context; it looks at the files itself. See sleep_any().
+ *
+ * How things go away
+ * ==================
+ *
+ * An end: its last close, by ->release, shuts its side. Receiving ends never travel in
+ * messages, so no message can keep its own channel, and the queue is discarded with the last
+ * receiver. A channel: with its last reference, of files and calls. A waiter: once its nodes
+ * are unlinked; a single one as soon as its state is DONE. Descriptors in a message are files
+ * that its packet holds, and go with it.
  */
 #ifndef KCHAN_H
 #define KCHAN_H
