@@ -1,63 +1,77 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The story of groups.
+ * Groups: how they work.
  *
- * A group (struct kgroup) is ended once. Its owner file, one for each group, keeps
- * it live; watches and waiting calls hold only the object; a child holds its
- * parent's object, so that values and causes above it stay. Live groups that end
- * together form a tree with one mutex: the tree's lock protects who is whose
- * child, who has left, and every step from live to ended. A detached group is the
- * root of a tree of its own; its parent is there for values alone. So a live group
- * is on its parent's list of children, an ended one on none, and a group whose
- * last reference goes was ended by its owner file before.
+ * Overview
+ * ========
  *
- * Ending walks the groups below with a list and not by recursion. Each group is
- * marked (group->end, which never changes again) under its own spinlock, and the
- * calls that run under it are completed then, some at a time. The cause is stored
- * in the group where the end began; all below point to that. A deadline has one
- * cause for all, as nothing is to be said of it: whether it was first is decided
- * under the spinlock of the group that is marked, by the clock, so that whoever looks
- * past the deadline can tell without the tree's lock; see end_of() in group.c.
+ * A group (struct kgroup) ends once. It has one owner file, which keeps it live. Watches and
+ * waiting calls hold a reference to the object only. A child holds its parent's object, so that
+ * the values and causes above it stay.
  *
- * Members: a member is a child that its parent counts. A place that becomes free
- * goes at once to the first joiner that still waits (its state decides, under its
- * waiter's lock, against its cancellation), so the count falls only when nobody
- * waits for the place; who waits until no member is left is released before. A member
- * leaves once, under the tree's lock: it ends, then its parent may end because of it,
- * then its parent counts it out and releases who waited for that. Therefore whoever
- * was released sees the group ended.
+ * Live groups that end together form a tree with one mutex. A detached group is the root of a
+ * tree of its own, and has its parent for values only. A live group is on its parent's list of
+ * children, an ended one on none. When the last reference to a group goes, its owner file has
+ * ended it before.
  *
- * A group is charged to its maker as long as the object is there. It is one of the
- * groups that he may have until it has ended and has neither owner nor member: then
- * others keep it, by watches or groups below, for which they are charged themselves.
- * Who has no owner file can't be joined, so that is never taken back.
+ * To end a group, the groups below it are walked with a list and not by recursion. Each is marked
+ * (group->end, which never changes again) under its own spinlock, and then the calls under it are
+ * aborted, some in each hold of that. The cause is stored in the group where the end began, and
+ * the marks below point to it. All deadlines have one cause, as there is nothing to tell about
+ * them. Whether a deadline was first is decided by the clock, under the spinlock of the group
+ * that is marked, so whoever looks past the deadline can tell without the tree's lock; see
+ * end_of().
  *
- * Locks: tree->lock (mutex) -> kgroup.lock -> kchan_waiter.lock. kgroup.lock and
- * kchan.lock never meet. A deadline that passes only queues work. A tree's lock is held
- * while a whole tree is marked, so only what changes the tree takes it: a make and a
- * join, which are killed while they wait for it, and a cancel, a leave, a last close
- * and a deadline, which must be done. No hold of a spinlock looks at more than
- * KCHAN_WAKES calls.
+ * A member is a child that its parent counts. A place that becomes free goes at once to the first
+ * joiner that still waits, so the count falls only if nobody waits for the place. Calls that wait
+ * until no member is left are completed before a joiner that comes after that. A member leaves
+ * once, under the tree's lock: it ends; its parent may end because of that; then its parent
+ * counts it out and completes the calls that waited for it, which therefore see it ended.
  *
- *   join races with end:    the joiner links itself under tree->lock and looks at
- *                           end there; if it is set, the place goes back.
- *   join with its kill:     the place it had goes back without tree->lock, as the
- *                           member was never linked: kgroup.lock has all it takes.
- *   leave with last close:  both leave under tree->lock; the second finds left.
- *   leave with joins called off: a place stays taken while those at the head of the
- *                           queue that no longer wait are dropped, some in each hold;
- *                           who is last is asked anew in the hold that gives it away.
- *   wait with new members:  when the last member leaves the waiters are taken off
- *                           the list in the hold of kgroup.lock in which its place
- *                           goes on; who joins then is too late to stop them.
- *   end with attach:        a call attaches under kgroup.lock and looks at end
- *                           there, so the walk that marked it has seen the call or
- *                           the call sees the mark. Past the deadline it may attach
- *                           all the same: the timer's work is still to come.
- *   end with a look at the clock: end_of().
- *   two that set a key:     insert() in value.c.
- *   last close with last leave: each looks at the other's under kgroup.lock; the
- *                           later one takes the group out of its maker's number.
+ * The maker of a group is charged for it as long as the object exists. It counts as one of the
+ * maker's groups until it has ended and has neither owner nor member. Whoever keeps it after
+ * that, by a watch or a group below it, is charged for those. A group without owner file can't
+ * be joined, so it never counts again.
+ *
+ * Locking
+ * =======
+ *
+ *   children, sibling, left, live -> ended	tree->lock
+ *   end, members, owned, under, joiners, idlers	kgroup.lock; end is also read without it
+ *   values					kgroup.lock to add one; read without it
+ *
+ * Order: tree->lock (mutex) -> kgroup.lock -> kchan_waiter.lock. kgroup.lock and kchan.lock are
+ * never held together. A deadline that passes only queues a work. The tree's lock is held while a
+ * whole tree is marked, so it is taken only by calls that change the tree: makes and joins, which
+ * wait for it killably, and cancels, leaves, last closes and deadlines, which can't be
+ * skipped. One hold of a spinlock looks at no more than KCHAN_WAKES calls.
+ *
+ * Races
+ * =====
+ *
+ *   join with end:	the joiner links itself under tree->lock and reads end there. If it is set,
+ *			the place is given back.
+ *   killed join:	its place is given back without tree->lock, as it was not linked yet;
+ *			kgroup.lock protects the count.
+ *   leave with last close: both leave under tree->lock; the second one finds left set.
+ *   leave with joins called off: the place stays taken while stale joiners at the head of the
+ *			queue are dropped, some in each hold. Whether the member was the last is
+ *			asked again in the hold that gives the place away.
+ *   wait with join:	when the last member leaves, the waiting calls are taken off the list in
+ *			the same hold of kgroup.lock that gives the place away; a joiner after that
+ *			is too late to keep them waiting.
+ *   end with attach:	see mark(). Past its deadline a group may still be attached to, as the
+ *			work of its timer is still to come.
+ *   end with the clock: see end_of().
+ *   two calls that set a key: see insert() in value.c.
+ *   last close with last leave: each reads the other's flag under kgroup.lock; the later one
+ *			takes the group out of its maker's number.
+ *
+ * How groups go away
+ * ==================
+ *
+ * The owner file's ->release ends the group, and those below it. The object goes with its last
+ * reference: of files, calls, the timer, and the groups below.
  */
 #ifndef KGROUP_H
 #define KGROUP_H
