@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Channels: the ring, meeting, shutting. kchan.h has the story. */
+/* Channels: the ring, matching sends with receives, shutting. kchan.h tells how they work. */
 #include "chan.h"
 
 #include <linux/mm.h>
@@ -26,7 +26,7 @@ static struct kchan_pkt *head_pkt(struct kchan *c)
 	return c->head->len > KCHAN_INLINE ? c->head->pkt : NULL;
 }
 
-/* What the next message needs room for. */
+/* The length of the next message, and its number of descriptors. */
 static u32 head_len(struct kchan *c, u32 *nfds)
 {
 	struct kchan_pkt *pkt = head_pkt(c);
@@ -51,7 +51,7 @@ static void pop(struct kchan *c, struct kchan_payload *p)
 	kchan_add(c->len, -1);
 }
 
-/* A message goes to a receive, whose holder @h is. */
+/* Move a message to a receive; @h is the user charged for it from here on. */
 static void payload_move(struct kchan_payload *to, struct kchan_payload *from,
 			 const struct kchan_holder *h)
 {
@@ -64,24 +64,24 @@ static void payload_move(struct kchan_payload *to, struct kchan_payload *from,
 		copy_words(to->words, from->words, from->len);
 }
 
-/* The same for the parked receive, or the one that looks, behind @n. */
+/* The same for the receive that @n stands for, parked or not. */
 static int misfit_node(u32 len, u32 nfds, const struct kchan_node *n)
 {
 	return nfds > n->fd_room ? -EMSGSIZE : misfit(len, n->room);
 }
 
-/* ---- who waits ---- */
+/* ---- parked calls meet ---- */
 
-/* The first sender that waits and is not the waiter of the receive @n. */
+/* The first parked send that is not of the same waiter as the receive @n. */
 static struct kchan_node *sender_for(struct kchan *c, struct kchan_node *n, struct kchan_wake *wk)
 {
 	return c->shut ? NULL : kchan_queue_first_at_rest(&c->sendq, n->waiter, &wk->steps);
 }
 
 /*
- * A parked receive and what it should get: the first message that is buffered, else
- * that of the first send that waits. Without room for that it is told so. Room in the
- * buffer is for the first send that waits.
+ * Let the parked receive @n have the first buffered message or, if there is none, that of the
+ * first parked send, @s; it gets -EMSGSIZE if it has no room for that. Room that it leaves in
+ * the buffer goes to the first parked send.
  */
 static void meet_receive(struct kchan *c, struct kchan_node *n, struct kchan_node *s,
 			 struct kchan_wake *wk)
@@ -102,7 +102,7 @@ static void meet_receive(struct kchan *c, struct kchan_node *n, struct kchan_nod
 	if (bad)
 		s = NULL;
 	if (!kchan_lock_parked(n, s))
-		return;		/* stale, as the next look will see */
+		return;		/* stale: the next look unlinks it */
 	kchan_add(c->seq, 1);
 	if (!bad && c->len) {
 		pop(c, in);
@@ -121,7 +121,7 @@ static void meet_receive(struct kchan *c, struct kchan_node *n, struct kchan_nod
 		kchan_complete_parked(s, 0, wk);
 }
 
-/* Of two receives that wait the first may be of the select that sends; then the second. */
+/* The first parked receive may be of the select whose send is first; then try the second. */
 static bool meet_one(struct kchan *c, struct kchan_wake *wk)
 {
 	struct kchan_node *s = NULL, *n = kchan_queue_first(&c->recvq, NULL, &wk->steps);
@@ -141,10 +141,10 @@ static bool meet_one(struct kchan *c, struct kchan_wake *wk)
 }
 
 /*
- * A message has come to rest where receives wait that had no room for it: they are
- * told, and afterwards no receive waits while there is a message, but beside a send of
- * its own select. The lock may be dropped on the way: what comes to wait meanwhile is
- * looked at too, and who sends then takes no place in front.
+ * A message has come to rest while receives are parked that have no room for it. Tell them:
+ * afterwards no receive is parked while there is a message, except beside a send of its own
+ * select. The lock may be dropped on the way. Calls that park meanwhile are looked at as well,
+ * and a send that comes then does not overtake the message.
  */
 void kchan_meet(struct kchan *c, struct kchan_wake *wk)
 {
@@ -163,8 +163,8 @@ void kchan_meet(struct kchan *c, struct kchan_wake *wk)
 /* ---- one try, under the lock ---- */
 
 /*
- * The first parked receive with room for @p, of waiter @only if that is not NULL;
- * @passed: others wait before it. KCHAN_AGAIN: the channel is not what it was.
+ * Find the first parked receive with room for @p, of waiter @only unless that is NULL. @passed
+ * tells whether others are parked before it. KCHAN_AGAIN: the channel has changed meanwhile.
  */
 static int find_room(struct kchan *c, const struct kchan_payload *p, struct kchan_waiter *self,
 		     struct kchan_waiter *only, struct kchan_wake *wk,
@@ -197,7 +197,7 @@ static int find_room(struct kchan *c, const struct kchan_payload *p, struct kcha
 	return KCHAN_WAIT;
 }
 
-/* A message has gone to the receive that stood at @end: those before had no room. */
+/* A message has gone to the receive that stood at @end: those before it get -EMSGSIZE. */
 static void tell_passed(struct kchan *c, const struct kchan_node *end, u32 len, u32 nfds,
 			struct kchan_wake *wk)
 {
@@ -220,9 +220,9 @@ static void tell_passed(struct kchan *c, const struct kchan_node *end, u32 len, 
 }
 
 /*
- * Hand @p to the first parked receive with room; -EMSGSIZE to those before it, if there
- * is such a one. While another send waits, it comes first: all that is left for this
- * one is the receive of the very select that sends there.
+ * Hand @p off to the first parked receive with room. If there is one, those before it get
+ * -EMSGSIZE. A send that is parked already comes first; the only receive left for @p then is
+ * one of the same select as that send.
  */
 static int hand_over(struct kchan *c, struct kchan_payload *p,
 		     struct kchan_waiter *self, struct kchan_wake *wk)
@@ -233,7 +233,7 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 	int r;
 
 	if (unlikely(c->sendq.n)) {
-		kchan_meet(c, wk);	/* then only receives of its own select wait beside it */
+		kchan_meet(c, wk);	/* leaves only receives of its own select beside it */
 		s = kchan_queue_first_at_rest(&c->sendq, self, &wk->steps);
 		if (wk->n || c->shut || c->len || !wk->steps) {
 			kchan_relock(&c->lock, wk);
@@ -246,7 +246,7 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 			r = kchan_lock_pair(self, n->waiter);
 		else
 			return r;
-	} while (r == PAIR_STALE);	/* which the next look unlinks */
+	} while (r == PAIR_STALE);	/* the next look unlinks it */
 	if (r == PAIR_GONE)
 		return KCHAN_GONE;
 	payload_move(n->waiter->in, p, &n->waiter->holder);
@@ -263,8 +263,8 @@ static int hand_over(struct kchan *c, struct kchan_payload *p,
 }
 
 /*
- * The buffer is full. What was put back is not dropped, so what is oldest in the ring
- * is; if the ring has room, only such messages make the buffer full, and nothing goes.
+ * The buffer is full: drop the oldest message in the ring. Requeued messages are never dropped;
+ * if the ring itself has room, they alone make the buffer full, and nothing is dropped.
  */
 static int drop_one(struct kchan *c, struct kchan_payload *p, struct kchan_wake *wk)
 {
@@ -287,8 +287,8 @@ static int drop_one(struct kchan *c, struct kchan_payload *p, struct kchan_wake 
 }
 
 /*
- * Send @p if that need not wait, or answer KCHAN_WAIT: then nothing has happened, and
- * nothing was ready when the lock was taken last. It may be dropped on the way.
+ * Send @p if it need not wait. KCHAN_WAIT: it was not sent, and could not be when the lock was
+ * last taken, which may be dropped on the way.
  */
 int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 		   struct kchan_waiter *self, struct kchan_wake *wk)
@@ -299,7 +299,7 @@ int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 	do {
 		if (unlikely(c->shut))
 			return kchan_commit_self(self) ? -EPIPE : KCHAN_GONE;
-		if (!c->recvq.n || c->len)	/* what is buffered comes first */
+		if (!c->recvq.n || c->len)	/* buffered messages come first */
 			break;
 		r = hand_over(c, p, self, wk);
 		if (r != KCHAN_WAIT && r != KCHAN_AGAIN)
@@ -323,7 +323,7 @@ int kchan_try_send(struct kchan *c, struct kchan_payload *p,
 	return KCHAN_WAIT;
 }
 
-/* Commit @self, and the waiter of @s if there is one: 0, and that is locked, or why not. */
+/* Commit @self and, unless NULL, the waiter of @s, which stays locked; 0 or why it failed. */
 static int commit(struct kchan_waiter *self, struct kchan_node *s)
 {
 	if (!s)
@@ -333,12 +333,12 @@ static int commit(struct kchan_waiter *self, struct kchan_node *s)
 		return 0;
 	case PAIR_GONE:
 		return KCHAN_GONE;
-	default:	/* stale, as the next look will see */
+	default:	/* stale: the next look unlinks it */
 		return KCHAN_AGAIN;
 	}
 }
 
-/* Take a buffered message. The room that it leaves is for the send that waits first. */
+/* Take a buffered message. The first parked send gets the room that it leaves. */
 static int take_buffered(struct kchan *c, const struct kchan_node *want,
 			 struct kchan_payload *out, struct kchan_waiter *self,
 			 const struct kchan_holder *h, struct kchan_wake *wk)
@@ -378,7 +378,7 @@ static int take_buffered(struct kchan *c, const struct kchan_node *want,
 	return len;
 }
 
-/* Take the message of the send that waits first. */
+/* Take the message of the first parked send. */
 static int take_parked(struct kchan *c, const struct kchan_node *want,
 		       struct kchan_payload *out, struct kchan_waiter *self,
 		       const struct kchan_holder *h, struct kchan_wake *wk)
@@ -386,7 +386,7 @@ static int take_parked(struct kchan *c, const struct kchan_node *want,
 	struct kchan_node *s = kchan_queue_first(&c->sendq, self, &wk->steps);
 	int r, bad;
 
-	/* the next, if this would not be received, and is about to be taken back */
+	/* a misfit that will not come to rest: as if it were not there */
 	if (s && unlikely(s->waiter->trial) &&
 	    misfit_node(s->out->len, kchan_nfds(s->out->pkt), want))
 		s = kchan_queue_first_at_rest(&c->sendq, self, &wk->steps);
@@ -408,8 +408,8 @@ static int take_parked(struct kchan *c, const struct kchan_node *want,
 }
 
 /*
- * The same for a receive. @want: what it has room for; @h: who will hold the message.
- * The answer is its length, an error, or that of kchan_try_send().
+ * Receive if that need not wait. @want: its room; @h: the user charged for the message. Returns
+ * the length of the message, an error, or KCHAN_WAIT and the like as kchan_try_send() does.
  */
 int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_payload *out,
 		   struct kchan_waiter *self, const struct kchan_holder *h,
@@ -431,7 +431,7 @@ int kchan_try_recv(struct kchan *c, const struct kchan_node *want, struct kchan_
 	return r;
 }
 
-/* After kchan.lock: wake whom @wk names, and pollers of what may be ready. */
+/* With kchan.lock dropped: do the wake-ups in @wk, and wake pollers of an end that may be ready. */
 void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
 {
 	kchan_wake_all(wk);
@@ -446,9 +446,9 @@ void kchan_flush(struct kchan *c, struct kchan_wake *wk, bool in, bool out)
 }
 
 /*
- * Messages that could not be copied out, as packets in order: they go back to the
- * head, and to receives that wait. They are freed only if nobody can receive any more.
- * There may be more of them than the channel is charged for.
+ * Requeue messages that could not be copied out, as packets in order, at the head, from where
+ * parked receives take them. They are freed if no receiver is left. There may be more of them
+ * than the channel is charged for.
  */
 void kchan_requeue_all(struct kchan *c, struct list_head *pkts)
 {
@@ -473,7 +473,7 @@ void kchan_requeue_all(struct kchan *c, struct list_head *pkts)
 	unlock_and_poke(c, &c->rx_poll, min(n, c->len), EPOLLIN | EPOLLRDNORM);
 	list_for_each_entry_safe(pkt, next, pkts, list)
 		kchan_pkt_free(pkt);
-	kchan_flush(c, &wk, false, true);	/* a receive may have taken what was too much */
+	kchan_flush(c, &wk, false, true);	/* a receive may have made room */
 }
 
 void kchan_requeue(struct kchan *c, struct kchan_payload *p)
@@ -486,7 +486,7 @@ void kchan_requeue(struct kchan *c, struct kchan_payload *p)
 	kchan_requeue_all(c, &pkts);
 }
 
-/* Copy a received message out: its length, or an error and it is put back. */
+/* Copy a received message out. Returns its length; on an error it is requeued. */
 int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *dst)
 {
 	int err;
@@ -504,7 +504,7 @@ int kchan_deliver(struct kchan *c, struct kchan_payload *p, struct kchan_mem *ds
 
 /* ---- what pollers see ---- */
 
-/* The events of an end. No @steps left: there were too many stale nodes to tell. */
+/* The events of an end; unknown if no @steps are left, after too many stale nodes. */
 static __poll_t events_of(struct kchan *c, int side, struct kchan_waiter *self,
 			  unsigned int *steps)
 {
@@ -521,7 +521,7 @@ static __poll_t events_of(struct kchan *c, int side, struct kchan_waiter *self,
 	return 0;
 }
 
-/* @self: the select that asks, and must not see itself parked; or NULL. */
+/* @self: the select that polls, whose own parked cases don't count; or NULL. */
 __poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct file *file,
 		    poll_table *pt)
 {
@@ -540,7 +540,7 @@ __poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct
 	return mask;
 }
 
-/* ---- the end ---- */
+/* ---- shutting and closing ---- */
 
 /*
  * Shut a side. No waiter can park once c->shut is set, so the queues only
@@ -582,7 +582,7 @@ int kchan_shut(struct kchan *c, int side, int err)
 	return 0;
 }
 
-/* Nobody can receive any more: free what is buffered, some at a time. */
+/* No receiver is left: free the buffered messages, some in each hold of the lock. */
 static void discard(struct kchan *c)
 {
 	struct kchan_payload p kchan_uninitialized;
@@ -612,7 +612,7 @@ static void discard(struct kchan *c)
 	}
 }
 
-/* The last reference to a side has closed. */
+/* The file of an end was released. */
 void kchan_end(struct kchan *c, int side)
 {
 	spin_lock(&c->lock);
@@ -636,7 +636,7 @@ static u32 slot_bytes(u64 msg_max)
 	return offsetof(struct kchan_slot, words) + round_up(max(inl, 8U), 8);
 }
 
-/* What a channel comes to when it is full, and has a packet to spare. */
+/* The bytes of a full channel with its spare packet. */
 static u64 full_size(u64 msg_max, u32 capacity, u32 flags)
 {
 	u64 bytes = sizeof(struct kchan) + (u64)slot_bytes(msg_max) * capacity;
@@ -730,9 +730,9 @@ free:
 }
 
 /*
- * References to an end, less those of calls in progress. Whether a call has one
- * is decided before it comes here, by whether its process shares its descriptors;
- * if the other thread ends in between, one too many is counted.
+ * References to the file of an end, without those of calls in progress. Whether a call has one
+ * was decided by the VFS before the call came here, by whether the process shares its
+ * descriptors; if the other thread has ended since, the count is one too high.
  */
 static u64 count_refs(struct kchan *c, int side, int own)
 {
@@ -745,7 +745,7 @@ static u64 count_refs(struct kchan *c, int side, int own)
 		refs -= kchan_shared_fds();
 	if (refs <= 0)
 		return 0;
-	/* A call may be all that keeps it open. */
+	/* it is open, if only by a call */
 	return max(refs - (long)c->call_refs[side], 1L);
 }
 
@@ -757,7 +757,7 @@ static u32 cases_of(const struct kchan_node *n)
 	return n->cases;
 }
 
-/* The cases that wait in @q: of a waiter that was chosen elsewhere there is none. */
+/* The cases parked in @q; a waiter that was chosen elsewhere has none. */
 static u64 count_cases(struct kchan *c, struct kchan_queue *q, struct kchan_wake *wk)
 {
 	struct kchan_node *n, *next;
@@ -776,7 +776,7 @@ static u64 count_cases(struct kchan *c, struct kchan_queue *q, struct kchan_wake
 	return cases;
 }
 
-/* The bytes that a receive would get now; 0: none. */
+/* The length of the message that a receive would get now; 0 if there is none. */
 u32 kchan_next_len(struct kchan *c)
 {
 	struct kchan_node *n;
@@ -799,7 +799,7 @@ u32 kchan_next_len(struct kchan *c)
 	return len;
 }
 
-/* @own: the side whose file the asking call holds, or -1. */
+/* @own: the side whose file the calling ioctl holds, or -1. */
 void kchan_fill_info(struct kchan *c, int own, struct kchan_info *info)
 {
 	struct kchan_wake wk kchan_uninitialized;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What can be done with a channel. */
+/* Operations on channels. */
 #ifndef KCHAN_CHAN_H
 #define KCHAN_CHAN_H
 
@@ -9,7 +9,7 @@
 #include "quota.h"
 #include "wait.h"
 
-/* In a receive's room: read(2), which can't take an empty message. */
+/* A flag in a receive's room: this is read(2), for which an empty message would be end of file. */
 #define KCHAN_NO_EMPTY	(1UL << (BITS_PER_LONG - 1))
 
 /* chan.c */
@@ -44,7 +44,7 @@ static inline bool kchan_has_packets(const struct kchan *c)
 	return c->msg_max > KCHAN_INLINE || c->flags & KCHAN_FDS;
 }
 
-/* The caller is about to receive from @c. */
+/* Charge the caller for what it receives from @c. */
 static inline int kchan_holder_get(struct kchan_holder *h, struct kchan *c)
 {
 	h->user = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The ring of a channel, and its fast paths: those of messages nobody waits for. */
+/* The ring of a channel, and the conditions for its fast paths, on which nobody waits. */
 #ifndef KCHAN_RING_H
 #define KCHAN_RING_H
 
@@ -9,8 +9,8 @@
 #define KCHAN_HAS_FILES	(1U << 31)
 
 /*
- * @len: with KCHAN_HAS_FILES, so that none of the fast paths takes the message.
- * @tag: of the message, or of the receive that emptied the slot.
+ * @len has KCHAN_HAS_FILES set if the message has descriptors, which no fast path takes.
+ * @tag is that of the message or, in a free slot, of the receive that emptied it.
  */
 struct kchan_slot {
 	u32 len;
@@ -28,7 +28,7 @@ static __always_inline struct kchan_slot *slot_after(struct kchan *c, struct kch
 	return next == c->ring_end ? c->ring : next;
 }
 
-/* The next free slot; whoever fills it sends. */
+/* The next free slot, which the caller fills. */
 static __always_inline struct kchan_slot *push_slot(struct kchan *c, u32 len)
 {
 	struct kchan_slot *s = c->tail;
@@ -58,7 +58,7 @@ static inline void push(struct kchan *c, struct kchan_payload *p)
 	}
 }
 
-/* A message that is just its @words: its sender gives no tag, and asks for none. */
+/* Buffer a short message of a send without a tag. */
 static __always_inline void push_words(struct kchan *c, const u64 *words, u32 len)
 {
 	struct kchan_slot *s = push_slot(c, len);
@@ -67,7 +67,7 @@ static __always_inline void push_words(struct kchan *c, const u64 *words, u32 le
 	copy_words(s->words, words, len);
 }
 
-/* The first slot, whose message goes. */
+/* The first slot, whose message the caller takes. */
 static __always_inline struct kchan_slot *pop_slot(struct kchan *c)
 {
 	struct kchan_slot *s = c->head;
@@ -92,7 +92,7 @@ static inline void pop_ring(struct kchan *c, struct kchan_payload *p)
 		p->pkt = s->pkt;
 }
 
-/* The same where just_message() has seen that it is in its slot: its length. */
+/* The same for a message that just_message() has seen to be in its slot; returns its length. */
 static __always_inline u32 pop_words(struct kchan *c, u64 *words, u32 *tag)
 {
 	struct kchan_slot *s = pop_slot(c);
@@ -105,8 +105,9 @@ static __always_inline u32 pop_words(struct kchan *c, u64 *words, u32 *tag)
 }
 
 /*
- * A message goes from hand to hand, and so do the tags. Where there is a buffer they
- * go through it as the message would have: its sender did not wait for this receive.
+ * A message is handed off, and the two calls get one another's tags. With a buffer, the tags take
+ * the way through it that the message would have taken, as its sender did not wait for this
+ * receive.
  */
 static inline void trade_tags(struct kchan *c, u32 *to, u32 *from)
 {
@@ -121,7 +122,7 @@ static inline void trade_tags(struct kchan *c, u32 *to, u32 *from)
 	}
 }
 
-/* Can a receive with @room take a message of @len? 0 or the error. */
+/* 0 if a receive with @room can take a message of @len, else its error. */
 static __always_inline int misfit(u32 len, size_t room)
 {
 	if (unlikely(!len && room & KCHAN_NO_EMPTY))
@@ -130,27 +131,36 @@ static __always_inline int misfit(u32 len, size_t room)
 }
 
 /*
- * Pollers queue themselves before they look under c->lock: who has changed the
- * state under it sees a poller that could have missed the change.
+ * Drop the lock and wake pollers. The check for pollers without a barrier is enough, as they
+ * queue before they look under c->lock:
+ *
+ *   a transfer			a poller
+ *
+ *   takes c->lock			poll_wait() queues it
+ *   changes the state		takes c->lock
+ *   waitqueue_active()		looks at the state
+ *   drops c->lock			drops c->lock
+ *
+ * Whichever takes the lock second sees what the other did before it dropped the lock.
  */
 static __always_inline void unlock_and_poke(struct kchan *c, wait_queue_head_t *wq, int n,
 					    __poll_t events)
 	__releases(&c->lock)
 {
-	bool poke = n && waitqueue_active(wq);	/* to wake none would wake all */
+	bool poke = n && waitqueue_active(wq);	/* a wake-up of 0 would be one of all */
 
 	spin_unlock(&c->lock);
 	if (unlikely(poke))
 		__wake_up(wq, TASK_INTERRUPTIBLE, n, poll_to_key(events));
 }
 
-/* A send has room, and meets nobody. */
+/* There is room for a send, and no receive is parked. */
 static __always_inline bool just_room(struct kchan *c)
 {
 	return likely(c->len < c->capacity && !c->recvq.n && !c->shut);
 }
 
-/* A receive finds a message in the ring, and nobody waits for the room or the end. */
+/* The next message is in the ring and fits the receive, and no send is parked. */
 static __always_inline bool just_message(struct kchan *c, size_t room)
 {
 	return likely(c->len && c->len == c->ring_len && !c->sendq.n && !c->shut &&

@@ -8,7 +8,7 @@
 #include "compat.h"
 #include "pause.h"
 
-/* Never PENDING, and not single, so no way through a queue takes a mark for a waiter. */
+/* Never PENDING and not single: no walk of a queue mistakes a mark for a waiter. */
 struct kchan_waiter kchan_mark = { .state = KCHAN_ABORTED };
 
 static __always_inline struct kchan_node *first(struct kchan_queue *q, struct kchan_waiter *self,
@@ -23,7 +23,7 @@ static __always_inline struct kchan_node *first(struct kchan_queue *q, struct kc
 			continue;
 		}
 		if (n->waiter == &kchan_mark)
-			continue;	/* no more of them than tasks that walk */
+			continue;	/* at most one for each task that walks */
 		if (!*steps)
 			return NULL;
 		--*steps;
@@ -33,8 +33,8 @@ static __always_inline struct kchan_node *first(struct kchan_queue *q, struct kc
 }
 
 /*
- * The first waiter in @q that may still be chosen and is not @self. NULL and no
- * @steps left: there may be one behind so many stale nodes, which are gone now.
+ * The first node in @q whose waiter is PENDING and is not @self; stale nodes before it are
+ * unlinked. If it returns NULL with no @steps left, there may be one further on.
  */
 struct kchan_node *kchan_queue_first(struct kchan_queue *q, struct kchan_waiter *self,
 				     unsigned int *steps)
@@ -42,14 +42,14 @@ struct kchan_node *kchan_queue_first(struct kchan_queue *q, struct kchan_waiter 
 	return first(q, self, false, steps);
 }
 
-/* The same of sends whose messages rest with the channel until somebody takes them. */
+/* The same, for sends that stay parked until somebody takes their messages. */
 struct kchan_node *kchan_queue_first_at_rest(struct kchan_queue *q, struct kchan_waiter *self,
 					     unsigned int *steps)
 {
 	return first(q, self, true, steps);
 }
 
-/* Let others have a channel's @lock, and wake whom @wk names. Anything may have changed. */
+/* Drop a channel's @lock for a moment and do the wake-ups in @wk. Anything may change meanwhile. */
 void kchan_relock(spinlock_t *lock, struct kchan_wake *wk)
 {
 	spin_unlock(lock);
@@ -61,8 +61,8 @@ void kchan_relock(spinlock_t *lock, struct kchan_wake *wk)
 }
 
 /*
- * The same in the middle of a walk that leaves nodes behind it: what now stands
- * where @n stood, which may be the head of the queue.
+ * The same, in the middle of a walk that leaves nodes behind it: returns the node that
+ * now stands where @n stood, or the head of the queue.
  */
 struct kchan_node *kchan_stop_at(spinlock_t *lock, struct kchan_node *n, struct kchan_wake *wk)
 {
@@ -75,7 +75,7 @@ struct kchan_node *kchan_stop_at(spinlock_t *lock, struct kchan_node *n, struct 
 	return n;
 }
 
-/* Maybe nothing to lock: __acquire and __release tell sparse that it is even. */
+/* There may be nothing to lock; __acquire() and __release() keep sparse's count even. */
 static void lock_waiter(spinlock_t *lock, int subclass)
 {
 	if (lock) {
@@ -93,8 +93,9 @@ static void unlock_waiter(spinlock_t *lock)
 }
 
 /*
- * Lock what decides @self and @peer and see that both are PENDING. A waiter
- * that is single, or not queued yet, has nothing to lock: kchan.lock is held.
+ * Lock the states of @self and @peer, and check that both are PENDING; if so, @self becomes
+ * DONE. A waiter that is single or not queued yet needs no lock beside kchan.lock, which the
+ * caller holds.
  */
 int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer)
 {
@@ -123,7 +124,7 @@ int kchan_lock_pair(struct kchan_waiter *self, struct kchan_waiter *peer)
 	return ret;
 }
 
-/* Is the caller, with the lock of its channel, the one to act for @self? */
+/* May the caller, which holds a channel's lock, act for @self? @self becomes DONE if so. */
 bool kchan_commit_self(struct kchan_waiter *self)
 {
 	if (!self || !self->queued)
@@ -134,7 +135,7 @@ bool kchan_commit_self(struct kchan_waiter *self)
 	return true;
 }
 
-/* The case of @n is done, and its waiter woken: a single one may be gone then. */
+/* Complete the case of @n. Its waiter, if single, may be gone when this returns. */
 static void make_done(struct kchan_node *n, int res, struct kchan_wake *wk)
 {
 	struct kchan_waiter *w = n->waiter;
@@ -147,7 +148,7 @@ static void make_done(struct kchan_node *n, int res, struct kchan_wake *wk)
 	kchan_pause(made_done);
 }
 
-/* After kchan_lock_pair(): the peer's case is done. Its results are written before. */
+/* After kchan_lock_pair(): complete the peer's case, whose message is in place. */
 void kchan_complete(struct kchan_waiter *self, struct kchan_node *n, int res,
 		    struct kchan_wake *wk)
 {
@@ -165,8 +166,8 @@ static spinlock_t *lock_of(struct kchan_node *n)
 }
 
 /*
- * The same where the caller is neither: lock what decides the parked waiters of @a
- * and @b, one of which may be NULL. False, and nothing is locked: one is stale.
+ * The same where the caller is neither: lock the states of the parked waiters of @a and @b,
+ * one of which may be NULL. Returns false, with nothing locked, if one is stale.
  */
 bool kchan_lock_parked(struct kchan_node *a, struct kchan_node *b)
 {
@@ -194,9 +195,9 @@ void kchan_complete_parked(struct kchan_node *n, int res, struct kchan_wake *wk)
 }
 
 /*
- * To be woken by kchan_wake_all(): @w, still PENDING and under the lock that decides
- * it. There is room: a hold of a lock completes no more than KCHAN_WAKES, and that
- * of a call which must not wait behind whoever is preempted now is asked for at once.
+ * Have kchan_wake_all() wake @w, which is still PENDING and whose state is locked. There is
+ * room, as one hold of a lock completes at most KCHAN_WAKES. A waiter that must not wait for
+ * this task, which may be preempted, is kicked here.
  */
 void kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w)
 {
@@ -213,7 +214,7 @@ void kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w)
 		w->kick(w);
 }
 
-/* Fail every waiter in @q, as many as one hold of the lock should wake. True: there may be more. */
+/* Fail waiters in @q, as many as one hold of the lock may; returns whether there may be more. */
 bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk)
 {
 	struct kchan_node *n;
@@ -228,7 +229,7 @@ bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk)
 	return true;
 }
 
-/* What has been made DONE or ABORTED under locks that are dropped now. */
+/* Wake those that were completed or aborted, with all locks dropped. */
 void kchan_wake_all(struct kchan_wake *wk)
 {
 	struct kchan_waiter *w;
@@ -247,7 +248,7 @@ void kchan_wake_all(struct kchan_wake *wk)
 	wk->n = 0;
 }
 
-/* 0 if a call may wait until @deadline, else why not. */
+/* 0 if a call may wait until @deadline, else its error. */
 int kchan_deadline_error(s64 deadline)
 {
 	if (deadline == KCHAN_FOREVER)
@@ -257,7 +258,19 @@ int kchan_deadline_error(s64 deadline)
 	return ktime_get() >= kchan_deadline_to_host(deadline) ? -ETIMEDOUT : 0;
 }
 
-/* Sleep until @w is not PENDING or is poked (0), a signal, the deadline or the kernel's @limit. */
+/*
+ * Sleep until @w is no longer PENDING or is poked (0), or until a signal, @deadline or @limit.
+ *
+ *   kchan_sleep()			a peer
+ *
+ *   set_current_state()		smp_store_release(&w->state, KCHAN_DONE)
+ *   smp_load_acquire(&w->state)	drops the locks
+ *   schedule()				wake_up_process()
+ *
+ * set_current_state() and wake_up_process() have full barriers: either the sleeper reads DONE,
+ * or the peer finds it asleep and wakes it. The peer has a reference to the task by then, as a
+ * single waiter may be gone once DONE is read.
+ */
 int kchan_sleep(struct kchan_waiter *w, s64 deadline, ktime_t limit)
 {
 	ktime_t until = deadline == KCHAN_FOREVER ? KTIME_MAX : kchan_deadline_to_host(deadline);
@@ -288,8 +301,8 @@ int kchan_sleep(struct kchan_waiter *w, s64 deadline, ktime_t limit)
 }
 
 /*
- * After the sleep of a waiter that is not single: 0 if a peer chose it, else why
- * not, the group's end before @err.
+ * After the sleep of a waiter that is not single: 0 if a peer chose it; else the error of its
+ * group, if that has ended, or @err.
  */
 int kchan_waiter_settle(struct kchan_waiter *w, int err)
 {
@@ -306,8 +319,8 @@ int kchan_waiter_settle(struct kchan_waiter *w, int err)
 }
 
 /*
- * The owner of @w, or whom it has asked to, gives up. False: too late. @kick: the
- * caller does not finish it, so whoever does is told before the lock is dropped.
+ * Abort @w for its owner; false if it had already completed. With @kick, somebody else
+ * finishes it, and is told before the lock is dropped.
  */
 bool kchan_abort(struct kchan_waiter *w, int res, bool kick)
 {

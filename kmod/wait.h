@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Waiting calls: their states, the queues they stand in, whom to wake, sleeping. */
+/* Waiters: their states, the queues they stand in, waking them, sleeping. */
 #ifndef KCHAN_WAIT_H
 #define KCHAN_WAIT_H
 
@@ -16,9 +16,9 @@
 #include "quota.h"
 
 #define KCHAN_WAKES	16	/* waiters completed per hold of a lock */
-#define KCHAN_STEPS	256	/* stale nodes, and receives without room, passed in one */
+#define KCHAN_STEPS	256	/* stale nodes and misfits passed per hold of a lock */
 
-/* What try_send and try_recv answer beside a result; no errno is this low. */
+/* What kchan_try_send() and kchan_try_recv() return beside results; no errno is this low. */
 #define KCHAN_WAIT	(-0x10000)	/* would wait */
 #define KCHAN_GONE	(-0x10001)	/* self was chosen through another case */
 #define KCHAN_BUSY	(-0x10002)	/* select: would wait, though not at one instant */
@@ -33,48 +33,48 @@ struct kchan_waiter {
 	spinlock_t lock;		/* all but singles: state, fired, res */
 	int state;
 	bool single;			/* see kchan.h */
-	bool queued;			/* owner only: some node may be linked */
-	bool poked;			/* a file polled may be ready */
-	bool trial;			/* about to give up: what it sends does not come to rest */
-	u32 fired;			/* written by who makes it DONE */
+	bool queued;			/* owner only: some node may be queued */
+	bool poked;			/* a polled file may be ready */
+	bool trial;			/* will not sleep: its sends do not come to rest */
+	u32 fired;			/* the case; written by whoever makes it DONE */
 	int res;
-	struct task_struct *task;	/* NULL: nobody sleeps; the rest is in use */
-	struct kchan_holder holder;	/* a receive: of the message it gets */
-	struct kchan_payload *in;	/* for what a receive gets */
+	struct task_struct *task;	/* NULL: no task sleeps; what follows is used then */
+	struct kchan_holder holder;	/* receives: the user charged for the message */
+	struct kchan_payload *in;	/* receives: where the message goes */
 	struct kchan_waiter *next;	/* of struct kchan_wake */
 	void (*kick)(struct kchan_waiter *w);	/* under the lock that decides it, or NULL */
-	void (*done)(struct kchan_waiter *w);	/* puts the reference */
+	void (*done)(struct kchan_waiter *w);	/* drops the reference */
 	refcount_t ref;
 };
 
 /*
- * FIFO; some nodes in it may be stale, their waiters chosen elsewhere. Between them
- * may stand marks: where a walk goes on that has dropped the lock. @n counts no marks.
+ * FIFO. Nodes in it are stale if their waiters were chosen elsewhere. There may be marks
+ * among them, at which a walk that has dropped the lock goes on; @n does not count them.
  */
 struct kchan_queue {
 	struct list_head nodes;
 	u32 n;
 };
 
-extern struct kchan_waiter kchan_mark;	/* that of all marks; it is never PENDING */
+extern struct kchan_waiter kchan_mark;	/* the waiter of all marks; never PENDING */
 
 struct kchan_node {
 	struct list_head list;		/* kchan.lock */
 	struct kchan_queue *queue;
 	struct kchan_waiter *waiter;
 	u32 idx;			/* which case */
-	u32 cases;			/* kchan.lock: that it stands for; a single waiter's: 1 */
+	u32 cases;			/* kchan.lock: how many it stands for; single: 1 */
 	u32 fd_room;			/* receive: descriptors it has room for */
 	size_t room;			/* receive: its buffer's size */
 	struct kchan_payload *out;	/* send: the message */
 };
 
 /*
- * Every change of a waiter's state. Whoever sees with acquire that it is no longer PENDING
- * sees the results too: they are written before. Which lock decides it is said in kchan.h.
+ * Every change of a waiter's state; kchan.h says which lock protects it. The results are
+ * written before: whoever reads with acquire that it is no longer PENDING sees them.
  */
 
-/* New -> PENDING, before its owner queues it. One that is not single needs its lock, too. */
+/* New -> PENDING, before its owner queues it; one that is not single has a lock to init. */
 static inline void waiter_to_pending(struct kchan_waiter *w, bool single)
 {
 	w->state = KCHAN_PENDING;
@@ -85,13 +85,13 @@ static inline void waiter_to_pending(struct kchan_waiter *w, bool single)
 	w->task = current;
 }
 
-/* PENDING -> DONE; a single one may be gone then. */
+/* PENDING -> DONE. A single waiter may be gone when this returns. */
 static inline void waiter_to_done(struct kchan_waiter *w)
 {
 	smp_store_release(&w->state, KCHAN_DONE);	/* pairs with kchan_sleep() */
 }
 
-/* PENDING -> DONE by its owner, who has found a case ready while it is still queueing. */
+/* PENDING -> DONE by its owner, which found a case ready while it was still queueing. */
 static inline void waiter_to_done_by_owner(struct kchan_waiter *w)
 {
 	WRITE_ONCE(w->state, KCHAN_DONE);
@@ -104,9 +104,9 @@ static inline void waiter_to_aborted(struct kchan_waiter *w)
 }
 
 /*
- * For counts that change under kchan.lock and are looked at without it, by READ_ONCE():
- * as a hint whether a call is ready, or to see that something has changed. An addition
- * to memory is one instruction, which can't be torn; WRITE_ONCE() would make three of it.
+ * For counts that change under kchan.lock and are also read without it, with READ_ONCE(): as
+ * a hint that a call is ready, or to see that something has changed. An addition to memory
+ * is one instruction and is not torn; with WRITE_ONCE() it would be three.
  */
 #define kchan_add(count, by)	do {				\
 	ASSERT_EXCLUSIVE_WRITER(count);				\
@@ -128,9 +128,9 @@ static inline void kchan_unlink(struct kchan_node *n)
 	kchan_add(n->queue->n, -1);
 }
 
-/* What is to be done once kchan.lock is dropped. */
+/* Work to do once kchan.lock is dropped. */
 struct kchan_wake {
-	unsigned int n;			/* of task and async together */
+	unsigned int n;			/* tasks, and waiters in async */
 	unsigned int tasks;
 	unsigned int steps;		/* left in this hold of the lock */
 	bool drained;			/* a shut channel's last message went */
@@ -151,7 +151,7 @@ static inline void kchan_wake_init(struct kchan_wake *wk)
 	wk->async = NULL;
 }
 
-/* What kchan_lock_pair() answers. */
+/* What kchan_lock_pair() returns. */
 enum { PAIR_OK, PAIR_STALE, PAIR_GONE };
 
 struct kchan_node *kchan_queue_first(struct kchan_queue *q, struct kchan_waiter *self,
@@ -175,15 +175,15 @@ int kchan_waiter_settle(struct kchan_waiter *w, int err);
 int kchan_deadline_error(s64 deadline);
 
 /*
- * For what is true for ever, as an end: all pollers are told, those of
- * EPOLLEXCLUSIVE too, for nobody passes it on.
+ * Wake all pollers, for what stays true, such as a shut: with EPOLLEXCLUSIVE, too, as none
+ * of them would pass the wake-up on.
  */
 static inline void kchan_wake_pollers(wait_queue_head_t *wq, __poll_t events)
 {
 	__wake_up(wq, TASK_INTERRUPTIBLE, 0, poll_to_key(events));
 }
 
-/* Is the caller being killed? Others change what is looked at, under locks of theirs. */
+/* Is the caller being killed? The flag is read without the lock of those who set it. */
 static inline bool kchan_killed(void)
 {
 	return data_race(fatal_signal_pending(current));	/* one bit */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Send and receive: what nobody waits for, what somebody waits for, and waiting. */
+/* Plain sends and receives: fast paths, slow path, parking. */
 #include "chan.h"
 
 #include "compat.h"
@@ -12,22 +12,22 @@
 #include "ring.h"
 #include "wait.h"
 
-/* A parked call in a process that shares its descriptors holds its file. */
+/* Count the file references that parked calls hold, which are no users of the end. */
 static void call_refs(struct kchan *c, int side, int delta)
 {
 	lockdep_assert_held(&c->lock);
 	c->call_refs[side] += delta;
 }
 
-/* Has this call a reference to its file of its own? A worker of io_uring's has the request's. */
+/* Does this call hold its own file reference? An io-wq worker uses the request's. */
 static int own_refs(void)
 {
 	return kchan_shared_fds() && !(current->flags & PF_IO_WORKER);
 }
 
 /*
- * Park one case; c->lock is held and is dropped. What a peer has made of it, or why
- * the wait ended and nothing has happened.
+ * Park one case, with c->lock held, which is dropped. Returns the result from the peer that
+ * chose it, or the error that ended the wait, and then nothing was transferred.
  */
 static int xfer_park(struct kchan *c, int side, struct kchan_waiter *w, struct kchan_node *n,
 		     struct kchan_wake *wk, s64 deadline)
@@ -45,7 +45,7 @@ static int xfer_park(struct kchan *c, int side, struct kchan_waiter *w, struct k
 	kchan_link(rx ? &c->recvq : &c->sendq, n);
 	kchan_add(c->seq, 1);
 	call_refs(c, side, refs);
-	if (unlikely(c->recvq.n && !rx))	/* without room for what is sent here */
+	if (unlikely(c->recvq.n && !rx))	/* receives without room for this message */
 		kchan_meet(c, wk);
 	unlock_and_poke(c, wq, 1, rx ? EPOLLOUT | EPOLLWRNORM : EPOLLIN | EPOLLRDNORM);
 	if (unlikely(wk && wk->n))
@@ -67,9 +67,9 @@ static int xfer_park(struct kchan *c, int side, struct kchan_waiter *w, struct k
 }
 
 /*
- * Park one case under a group. The group may abort the waiter from the moment it
- * is attached, so its state is decided under its own lock; until it is queued no
- * peer can choose it, and what it finds ready is done whatever the group does.
+ * Park one case under a group. The group may abort the waiter once it is attached, so the
+ * state is protected by the waiter's own lock. No peer can choose it before it is queued, and
+ * if it finds a peer or a message before that, it takes it whatever the group does.
  * c->lock is not held.
  */
 static noinline int xfer_park_under(struct kchan *c, int side, struct kchan_waiter *w,
@@ -117,7 +117,7 @@ static noinline int xfer_park_under(struct kchan *c, int side, struct kchan_wait
 	return r ?: w->res;
 }
 
-/* There is more to do than to buffer a message. c->lock is held. */
+/* The slow path of a send: somebody waits, or there is no room. c->lock is held. */
 static noinline long send_slow(struct kchan *c, struct kchan_payload *p, struct kgroup *under,
 			       s64 deadline)
 	__releases(&c->lock)
@@ -147,7 +147,7 @@ unlock:
 	return r;
 }
 
-/* Takes @p: afterwards it holds no message. A group that has ended comes first. */
+/* Send @p, which is empty afterwards, also on failure. The error of an ended group comes first. */
 long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, s64 deadline)
 {
 	long r;
@@ -172,8 +172,8 @@ long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, 
 }
 
 /*
- * The receive that waits first, if it is one of the simplest: no select, no group,
- * with room. c->lock is held, which decides such a waiter.
+ * The receive that is first in the queue, if it is a single waiter and has room. c->lock,
+ * which protects the state of such a waiter, is held.
  */
 static __always_inline struct kchan_node *plain_receive(struct kchan *c, u32 len)
 {
@@ -187,7 +187,7 @@ static __always_inline struct kchan_node *plain_receive(struct kchan *c, u32 len
 	return n;
 }
 
-/* Hand a message to it, and wake it. */
+/* Hand the message off to such a receive and wake it. */
 static void hand_short(struct kchan *c, struct kchan_node *n, const u64 *words, u32 len)
 	__releases(&c->lock)
 {
@@ -210,7 +210,7 @@ static void hand_short(struct kchan *c, struct kchan_node *n, const u64 *words, 
 	put_task_struct(task);
 }
 
-/* A short message that is not just buffered. c->lock is held. */
+/* Send a short message that can't simply be buffered. c->lock is held. */
 static noinline long send_short_slow(struct kchan *c, struct kchan_payload *p, u32 len,
 				     s64 deadline)
 	__releases(&c->lock)
@@ -227,7 +227,7 @@ static noinline long send_short_slow(struct kchan *c, struct kchan_payload *p, u
 	return send_slow(c, p, NULL, deadline);
 }
 
-/* The same in one piece, for a message that fits a slot. */
+/* The fast path of a send: the message fits a slot, and nobody waits. */
 long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 deadline)
 {
 	struct kchan_payload p kchan_uninitialized;
@@ -279,7 +279,7 @@ unlock:
 	return r;
 }
 
-/* As kchan_recv() below, but for what is held. */
+/* kchan_recv() below, given the user @h to charge for the message. */
 static __always_inline long recv_held(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 				      struct kchan_holder *h, struct kgroup *under, s64 deadline)
 {
@@ -304,7 +304,7 @@ static __always_inline long recv_held(struct kchan *c, size_t room, struct kchan
 	return r;
 }
 
-/* @tag: NULL, or the receive's own; on success, the send's. */
+/* @tag: NULL, or the tag of the receive, which is replaced by that of the send. */
 long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 		struct kgroup *under, s64 deadline)
 {
@@ -321,7 +321,7 @@ long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 	return r;
 }
 
-/* Wait for a message, as nothing else can be done. c->lock is held. */
+/* Park until a message comes: there is none, and no sender. c->lock is held. */
 static long await(struct kchan *c, u32 room, struct kchan_payload *in)
 	__releases(&c->lock)
 {
@@ -335,7 +335,7 @@ static long await(struct kchan *c, u32 room, struct kchan_payload *in)
 	return xfer_park(c, KCHAN_SIDE_RX, &w, &n, NULL, KCHAN_FOREVER);
 }
 
-/* The same where a plain buffer is all there is. c->lock is held. */
+/* The slow path of kchan_recv_short(). c->lock is held. */
 static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 	__releases(&c->lock)
 {
@@ -367,7 +367,7 @@ static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room
 	return kchan_deliver(c, &in, &dst);
 }
 
-/* A receive in one piece, where the message fits a slot. */
+/* The fast path of a receive: a message is buffered that fits a slot, and nobody waits. */
 long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 {
 	struct kchan_payload in kchan_uninitialized;
