@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Armed selects: a select that is parked, and is a descriptor. Nobody sleeps for
- * it: whoever completes it makes the descriptor readable. It holds channels and
- * no files, so it is part of no cycle, and closing an end acts at once.
+ * Armed selects: parked selects that stand for themselves as descriptors. No task sleeps for
+ * one; the peer that completes it makes the descriptor readable. It holds references to channels
+ * and not to files, so it can't be part of a cycle, and closing an end acts at once.
  *
- * References: the file, the wake-up under way (waiter.ref is all of them), the
- * work that takes the other cases back, and selects that poll it.
+ * References (waiter.ref): the file, a wake-up under way, the work that unlinks the other cases,
+ * and selects that poll it.
  */
 #include "select.h"
 
@@ -23,7 +23,7 @@
 #include "pause.h"
 #include "wait.h"
 
-/* The cases of armed selects may be many: neither deadlines nor ends wait for them. */
+/* There may be many cases to unlink: deadlines and the ends of groups don't queue behind them. */
 static struct workqueue_struct *unpark_wq;
 
 enum { UNFETCHED, FETCHING, FETCHED };
@@ -69,8 +69,8 @@ static void unpark_work(struct work_struct *work)
 }
 
 /*
- * A peer has done a case, whose node it has unlinked. The others' go later: a
- * peer should not pay for a thousand of them.
+ * A peer has completed a case and unlinked its node. The other nodes are unlinked later by a
+ * work, as the peer should not pay for a thousand of them.
  */
 static void armed_done(struct kchan_waiter *w)
 {
@@ -79,12 +79,12 @@ static void armed_done(struct kchan_waiter *w)
 	kchan_pause(armed_done);
 	wake_up_interruptible_poll(&a->poll, EPOLLIN | EPOLLRDNORM);
 	if (a->s.n > 1)
-		queue_work(unpark_wq, &a->unpark);	/* takes the reference over */
+		queue_work(unpark_wq, &a->unpark);	/* which takes over the reference */
 	else
 		kchan_armed_put(a);
 }
 
-/* A select that polls it does not keep it open: closed unfired, it has ended. */
+/* A select that polls it does not keep it open: EPOLLHUP tells that it was closed unfired. */
 __poll_t kchan_armed_poll(struct kchan_armed *a, struct file *file, poll_table *pt)
 {
 	poll_wait(file, &a->poll, pt);
@@ -105,7 +105,7 @@ static int armed_fasync(int fd, struct file *file, int on)
 	return kchan_fasync(fd, file, on, &a->poll);
 }
 
-/* Take all cases back; what was received and not fetched goes back to the head. */
+/* Unlink all cases. A message that was received and not fetched is requeued. */
 static int armed_release(struct inode *inode, struct file *file)
 {
 	struct kchan_armed *a = file->private_data;
@@ -124,8 +124,8 @@ static int armed_release(struct inode *inode, struct file *file)
 }
 
 /*
- * Hand out what the case has received, into the buffer that @k names now. The
- * message stays here until that has worked.
+ * Copy the received message into the buffer that @k names now. The message stays here until
+ * that has succeeded.
  */
 static int fetch(struct kchan_armed *a, const struct kchan_case *k)
 {
@@ -164,7 +164,7 @@ static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg)
 	switch (atomic_cmpxchg(&a->phase, UNFETCHED, FETCHING)) {
 	case FETCHED:
 		return -EALREADY;
-	case FETCHING:	/* by another thread, which may yet fail */
+	case FETCHING:	/* by another thread, which may still fail */
 		return -EAGAIN;
 	}
 	kchan_pause(armed_fetching);
@@ -211,7 +211,7 @@ const struct file_operations kchan_armed_fops = {
 	.show_fdinfo = armed_show_fdinfo,
 };
 
-/* An armed select, loaded and charged, not yet parked. */
+/* Make an armed select, loaded and charged, not yet parked. */
 static struct kchan_armed *armed_new(const struct kchan_arm *arm)
 {
 	struct kchan_armed *a;
@@ -236,7 +236,7 @@ static struct kchan_armed *armed_new(const struct kchan_arm *arm)
 	err = sel_charge(&a->s, sizeof(*a));
 	if (!err)
 		err = sel_load(&a->s);
-	for (i = 0; !err && i < a->s.n; i++)	/* nobody could be told later */
+	for (i = 0; !err && i < a->s.n; i++)	/* later nobody could be told */
 		err = a->s.cs[i].broken;
 	if (!err)
 		return a;
@@ -279,7 +279,7 @@ long kchan_arm(unsigned int cmd, unsigned long arg)
 		fd = PTR_ERR(file);
 		goto put;
 	}
-	armed_park(a);	/* nothing can fail any more */
+	armed_park(a);	/* from here on nothing can fail */
 	fd_install(fd, file);
 	return fd;
 put:

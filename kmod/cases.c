@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The cases of a select: their layout in user memory, loading, letting go. */
+/* The cases of a select: their layout in user memory, loading and releasing them. */
 #include "select.h"
 
 #include <linux/compat.h>
@@ -18,7 +18,7 @@ struct compat_kchan_case {
 	struct compat_kchan_msg msg;
 };
 
-/* Where the case's @member is in user memory, or that of a 32-bit caller. */
+/* Store @val in @member of a case in user memory, for a 32-bit caller in its layout. */
 #define PUT(s, i, member, val) ((s)->compat ?						\
 	put_user(val, &((struct compat_kchan_case __user *)(s)->ucases)[i].member) :	\
 	put_user(val, &((struct kchan_case __user *)(s)->ucases)[i].member))
@@ -47,7 +47,7 @@ int sel_put_res(struct sel *s, unsigned int i, int res)
 	return PUT(s, i, msg.res, res);
 }
 
-/* The case is done whether or not this can be stored: it could be when it was loaded. */
+/* A failure changes nothing: the case was chosen, and could be stored to when it was loaded. */
 void sel_put_len(struct sel *s, unsigned int i, u32 len, u32 nfds)
 {
 	PUT(s, i, msg.len, len);
@@ -59,7 +59,7 @@ void sel_put_revents(struct sel *s, unsigned int i, u32 revents)
 	PUT(s, i, revents, revents);
 }
 
-/* Take what a case is about. */
+/* Take a reference to the channel or target of a case. */
 static int load_object(struct sel *s, unsigned int i, const struct kchan_case *k)
 {
 	struct sel_case *sc = &s->cs[i];
@@ -81,11 +81,11 @@ static int load_object(struct sel *s, unsigned int i, const struct kchan_case *k
 	return k->op == KCHAN_RECV && !s->w.holder.user ? kchan_holder_get(&s->w.holder, c) : 0;
 }
 
-/* What poll(2) has; anything else may mean something one day. */
+/* The bits of poll(2); others are refused, so that they can get a meaning. */
 #define POLL_EVENTS (POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLNVAL | POLLRDNORM | \
 	POLLRDBAND | POLLWRNORM | POLLWRBAND | POLLMSG | POLLREMOVE | POLLRDHUP)
 
-/* Check every case and take its channel before any payload is touched. */
+/* Check every case and take its channel, and only then copy in the messages. */
 int sel_load(struct sel *s)
 {
 	unsigned int i, sends = 0;
@@ -94,7 +94,7 @@ int sel_load(struct sel *s)
 
 	for (i = 0; i < s->n; i++) {
 		err = sel_get_case(s, i, &k);
-		/* res can be stored, or nothing happens at all */
+		/* unless res can be stored, nothing happens at all */
 		if (err || (!s->armed && sel_put_res(s, i, k.msg.res)))
 			return -EFAULT;
 		if (k.fd == -1)
@@ -139,7 +139,7 @@ int sel_load(struct sel *s)
 	return 0;
 }
 
-/* @s is zeroed. NULL: no memory. */
+/* @s is zeroed. Returns NULL if there is no memory. */
 struct sel *sel_init(struct sel *s, void __user *cases, unsigned int n, bool prio, u32 tag,
 		     bool compat)
 {
@@ -162,7 +162,7 @@ struct sel *sel_init(struct sel *s, void __user *cases, unsigned int n, bool pri
 	return s;
 }
 
-/* A select that outlives its call is charged, with @bytes for what is around it. */
+/* Charge a select that outlives its call, with @bytes for the structure around it. */
 int sel_charge(struct sel *s, size_t bytes)
 {
 	struct kchan_user *u = kchan_user_get();
@@ -181,7 +181,7 @@ int sel_charge(struct sel *s, size_t bytes)
 	return 0;
 }
 
-/* Not queued any more. */
+/* Release a select whose nodes are all unlinked. */
 void sel_destroy(struct sel *s)
 {
 	unsigned int i;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Select cases that poll any descriptor. A wait queue's wake-up may come from any
- * context, so it only marks the select and wakes its task, which asks each file
- * again: one that is no longer ready has not fired.
+ * Select cases that poll any descriptor. A wait queue's wake-up may come from any context,
+ * so it only marks the select as poked and wakes its task, which asks the files again. One
+ * that is no longer ready then is not chosen.
  */
 #include "select.h"
 
@@ -92,7 +92,7 @@ static void take_target(struct sel_target *t, struct file *file)
 	}
 }
 
-/* Of kchan's own files the object is taken, so that closing them acts at once. */
+/* For kchan's own files take the object and not the file, so that closing them acts at once. */
 int sel_target_get(struct sel_target *t, int fd)
 {
 	struct file *file = kchan_lock_fd(fd);
@@ -114,7 +114,7 @@ static u32 seen(struct sel_case *k, __poll_t mask)
 	return k->revents;
 }
 
-/* The events of a case, which may sleep; 0: not ready. */
+/* The events of a case, 0 if it is not ready. May sleep. */
 u32 sel_sample(struct sel *s, struct sel_case *k)
 {
 	poll_table pt;
@@ -132,7 +132,7 @@ static int poke(wait_queue_entry_t *wait, unsigned int mode, int sync, void *key
 	if (events && !(events & e->events))
 		return 0;
 	WRITE_ONCE(e->w->poked, true);
-	return wake_up_process(e->w->task);	/* a full barrier before it looks */
+	return wake_up_process(e->w->task);	/* with a full barrier; see sleep_any() */
 }
 
 static void queue_entry(struct file *file, wait_queue_head_t *head, poll_table *pt)
@@ -153,7 +153,7 @@ static void queue_entry(struct file *file, wait_queue_head_t *head, poll_table *
 	add_wait_queue(head, &e->wait);
 }
 
-/* Queue the select with what @k polls, then look: its events, 0, or -ENOMEM. */
+/* Queue the select with the target of @k, then ask it: its events, 0, or -ENOMEM. */
 int sel_watch(struct sel *s, struct sel_case *k)
 {
 	struct sel_table t = { .s = s };

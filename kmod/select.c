@@ -2,18 +2,29 @@
 /*
  * Select: exactly one of its cases, atomically.
  *
- * Probe every case in shuffled order, one channel lock at a time, while not
- * queued; the first ready one is done. If all would wait, answer CHAN_NOW only
- * if no channel's seq has risen since its probe: then at the instant of the
- * last probe nothing was ready. Else queue on each channel, trying again under
- * its lock, until a peer has chosen this select; sleep; unlink everywhere.
+ * Probe all cases in random order, one channel lock at a time, before queueing; the first that
+ * is ready is chosen. If all would wait, a select with CHAN_NOW returns -EAGAIN only if no
+ * channel's seq has risen since its probe, which means that nothing was ready at the instant
+ * of the last probe:
  *
- * On channels that never rest the probes may never agree. After a few rounds
- * CHAN_NOW queues like the others and gives up at once: whom no peer has chosen
- * while queued everywhere had, at that instant, nothing ready.
+ *   select			peers
  *
- * A file that is polled is asked in its turn. It has no lock of ours: it is done
- * if it is ready when asked and nobody has chosen this select by then.
+ *   probes a: not ready
+ *				a message comes to a: a's seq rises
+ *				a message leaves b
+ *   probes b: not ready
+ *   a's seq has risen: probes again
+ *
+ * Other selects queue on each channel, trying once more under its lock, until a peer has chosen
+ * them; then they sleep, and unlink their nodes everywhere.
+ *
+ * On busy channels the probes may never agree. After PROBES rounds a select with CHAN_NOW queues
+ * as the others do and gives up at once: if no peer has chosen it when it is queued everywhere,
+ * nothing was ready at that instant.
+ *
+ * Polled files of other kinds are asked in their turn. None of our locks stops them from
+ * changing: such a case is chosen if the file is ready when asked and no peer has chosen
+ * the select by then.
  */
 #include "select.h"
 
@@ -39,7 +50,7 @@ static u32 below(struct sel *s, u32 n)
 	return ((s->rnd >> 32) * n) >> 32;
 }
 
-/* The case to try at place @k: Fisher-Yates, one step at a time. */
+/* The case to try as number @k, by one step of a Fisher-Yates shuffle. */
 static unsigned int pick(struct sel *s, unsigned int k)
 {
 	if (!s->prio) {
@@ -73,7 +84,7 @@ static bool found(struct sel *s, unsigned int i, int res)
 	return true;
 }
 
-/* One case: done (true, s->w has index and result), or not ready. */
+/* Try one case: true if it was chosen (s->w has its index and result), false if not ready. */
 static bool probe(struct sel *s, unsigned int i)
 {
 	struct sel_case *k = &s->cs[i];
@@ -93,7 +104,7 @@ static bool probe(struct sel *s, unsigned int i)
 	return found(s, i, r);
 }
 
-/* Has anything risen since it was probed? */
+/* Has the seq of any channel risen since it was probed? */
 static bool changed(struct sel *s)
 {
 	unsigned int i;
@@ -111,8 +122,8 @@ static bool is_disabled(const struct sel_case *k)
 }
 
 /*
- * 0: a case is done. KCHAN_WAIT: none was ready, with @exact at one instant.
- * KCHAN_BUSY: each was not at an instant of its own.
+ * Returns 0 if a case was chosen; KCHAN_WAIT if none was ready, with @exact at one instant;
+ * KCHAN_BUSY if none was ready, each at another instant.
  */
 int sel_probe(struct sel *s, bool exact)
 {
@@ -133,9 +144,9 @@ int sel_probe(struct sel *s, bool exact)
 }
 
 /*
- * The case before @i that has parked a node for the same channel and direction, or
- * NULL, and then @i is it for those that follow. The hash of these cases has two slots
- * for each case there is.
+ * The case that has parked a node for the channel and direction of case @i; if there is none,
+ * NULL, and case @i will be that for those that follow. They are found in a hash with two slots
+ * for each case.
  */
 static struct sel_case *parked_before(struct sel *s, unsigned int i)
 {
@@ -157,8 +168,8 @@ static struct sel_case *parked_before(struct sel *s, unsigned int i)
 }
 
 /*
- * One node stands for all of a select's receives from a channel, and one for its sends:
- * of receives it is that with the most room. c->lock is held.
+ * One node stands for all receives of a select from a channel, and one for all its sends. Of
+ * receives, it has the index and room of the one with the most room. c->lock is held.
  */
 static void join_parked(struct sel_case *before, const struct sel_case *k)
 {
@@ -175,9 +186,9 @@ static void join_parked(struct sel_case *before, const struct sel_case *k)
 }
 
 /*
- * Try a case once more, and park it: SEL_QUEUED if it is not ready. What others walk
- * past is one node for a channel and direction, however often they stand in the select:
- * whichever of these cases it is, it may be chosen for any of them.
+ * Try a case once more and park it if it is not ready (SEL_QUEUED). Walks of the queue pass one
+ * node for a channel and direction, however many cases of the select name them; it may be
+ * chosen for any of these cases.
  */
 static enum sel_how enqueue_one(struct sel *s, unsigned int i)
 {
@@ -212,7 +223,7 @@ static enum sel_how enqueue_one(struct sel *s, unsigned int i)
 	return SEL_FOUND;
 }
 
-/* A polled case is ready: it is done unless a peer was first. */
+/* A polled file is ready: choose its case, unless a peer was first. */
 static enum sel_how commit_poll(struct sel *s, unsigned int i)
 {
 	if (!kchan_commit_self(&s->w))
@@ -231,9 +242,8 @@ static enum sel_how watch_one(struct sel *s, unsigned int i)
 }
 
 /*
- * Queue on every channel and file (SEL_QUEUED), find a case ready on the way
- * (SEL_FOUND), or find that a peer, or the group's end, has chosen this select
- * meanwhile (SEL_CHOSEN).
+ * Queue on every channel and file (SEL_QUEUED), unless a case turns out to be ready on the way
+ * (SEL_FOUND), or a peer has chosen the select, or its group aborted it, meanwhile (SEL_CHOSEN).
  */
 enum sel_how sel_enqueue(struct sel *s)
 {
@@ -256,7 +266,7 @@ enum sel_how sel_enqueue(struct sel *s)
 	return SEL_QUEUED;
 }
 
-/* Afterwards no peer can reach this select: its results are final. */
+/* Unlink all nodes: no peer can reach the select after this, and its result is final. */
 void sel_dequeue(struct sel *s)
 {
 	unsigned int i;
@@ -265,7 +275,7 @@ void sel_dequeue(struct sel *s)
 	for (i = 0; i < s->n; i++) {
 		struct sel_case *k = &s->cs[i];
 
-		/* that of an armed select may be parked just now: its maker takes it back */
+		/* an armed select may be parking this case now; whoever parks takes it back */
 		if (!READ_ONCE(k->parked))
 			continue;
 		spin_lock(&k->c->lock);
@@ -274,7 +284,7 @@ void sel_dequeue(struct sel *s)
 	}
 }
 
-/* A polled file may be ready: ask them all, in random order. */
+/* Some polled file may be ready: ask all of them, in random order. */
 static enum sel_how sample_all(struct sel *s)
 {
 	unsigned int k, i;
@@ -287,7 +297,19 @@ static enum sel_how sample_all(struct sel *s)
 	return SEL_QUEUED;
 }
 
-/* Until a case is done: 0, or why none was. */
+/*
+ * Sleep until a case was chosen: 0, else the error that ended the wait. A polled file must not
+ * become ready unseen:
+ *
+ *   sleep_any()			a poll queue, from any context
+ *
+ *   poked = false
+ *   smp_mb()
+ *   asks the files			makes the file ready
+ *   sleeps unless poked		poked = true; wakes the task
+ *
+ * A file that becomes ready after it was asked sets poked after it was cleared.
+ */
 static int sleep_any(struct sel *s, struct kgroup *under, s64 deadline)
 {
 	int err;
@@ -295,24 +317,24 @@ static int sleep_any(struct sel *s, struct kgroup *under, s64 deadline)
 	for (;;) {
 		err = kgroup_sleep(under, &s->w, deadline);
 		kchan_pause(select_woken);
-		/* a file that was ready in time may not have been asked yet */
+		/* a file may have become ready in time and not been asked since */
 		if (err == -ETIMEDOUT && s->polls && sample_all(s) == SEL_FOUND)
 			return 0;
 		if (err || !s->polls || smp_load_acquire(&s->w.state) != KCHAN_PENDING)
 			return kchan_waiter_settle(&s->w, err);
 		WRITE_ONCE(s->w.poked, false);
-		smp_mb();	/* who pokes after this has made the file ready after we ask */
+		smp_mb();	/* before the files are asked; see above */
 		kchan_pause(select_unpoked);
 		if (sample_all(s) == SEL_FOUND)
 			return 0;
 		kchan_pause(select_sampled);
-		err = kchan_deadline_error(deadline);	/* it may not come to a sleep again */
+		err = kchan_deadline_error(deadline);	/* if poked all the time it never sleeps */
 		if (err)
 			return kchan_waiter_settle(&s->w, err);
 	}
 }
 
-/* Queue and wait: 0 if a case is done. @late: not to wait, but to answer that. */
+/* Queue and wait: 0 if a case was chosen. @late: 0, or the error to return instead of a wait. */
 int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late)
 {
 	struct kgroup_node un;
@@ -323,7 +345,7 @@ int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late)
 
 	s->w.trial = late;
 	switch (sel_enqueue(s)) {
-	case SEL_FOUND:	/* whatever the group has done since */
+	case SEL_FOUND:	/* even if the group has ended since */
 		break;
 	case SEL_QUEUED:
 		err = late ? kchan_waiter_settle(&s->w, late) : sleep_any(s, under, deadline);
@@ -341,7 +363,7 @@ int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late)
 	return err;
 }
 
-/* A receive is done: hand its message out. Only what can't be stored is put back. */
+/* A receive was chosen: copy its message out. It is requeued only if it can't be stored. */
 int sel_deliver(struct sel *s, struct kchan_mem *dst)
 {
 	if (s->w.res < 0)
@@ -349,7 +371,7 @@ int sel_deliver(struct sel *s, struct kchan_mem *dst)
 	return kchan_deliver(s->cs[s->w.fired].c, &s->in, dst);
 }
 
-/* A case is done: store what came. */
+/* A case was chosen: store its results. */
 int sel_finish(struct sel *s)
 {
 	unsigned int i = s->w.fired;
@@ -373,7 +395,7 @@ int sel_finish(struct sel *s)
 	return i;
 }
 
-/* Store its number at @where, and install it only then. */
+/* Store the number of a new descriptor at @where, and only then install it. */
 static int handle_fd(s32 __user *where)
 {
 	int fd = get_unused_fd_flags(O_CLOEXEC);
@@ -416,16 +438,16 @@ static int select_run(struct sel *s, struct kchan_select *a, struct kgroup *unde
 				return KCHAN_USE_HANDLE;
 			if (r == -EFAULT)
 				return r;
-			/* none left: the one it was issued on must do */
+			/* no descriptor is left: wait on the one that the call came on */
 		}
 		r = sel_wait(s, under, a->deadline, late);
 	}
-	if (!r && s->w.res < 0)		/* a shut, and the group may have ended before it */
+	if (!r && s->w.res < 0)		/* a shut: the group may have ended before that */
 		r = kgroup_error_or(under, 0);
 	return r ?: sel_finish(s);
 }
 
-/* @handle: where a handle's number goes; NULL: the descriptor issued on may stay open. */
+/* @handle: where to store the number of a handle to wait on; NULL if none is needed. */
 long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user *handle,
 		       bool no_poll, bool compat)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A select: what chan_select(), an armed select and a command of io_uring have in
- * common. It is made by sel_init() and filled by sel_load(); sel_probe() looks for
- * a case that is ready, sel_enqueue() parks it, sel_dequeue() takes it back, and
- * sel_deliver() hands a received message out. Its cases hold channels and groups,
- * not files; files that are not kchan's are held by the cases that poll them.
+ * Selects: what chan_select(), armed selects and commands of io_uring have in common.
+ * sel_init() makes one and sel_load() fills it; sel_probe() looks for a case that is ready,
+ * sel_enqueue() parks it, sel_dequeue() unlinks it again, and sel_deliver() copies a received
+ * message out. Cases hold references to channels and groups, not to their files; files of other
+ * kinds are held by the cases that poll them.
  */
 #ifndef KCHAN_SELECT_H
 #define KCHAN_SELECT_H
@@ -30,19 +30,19 @@ struct sel_target {
 struct sel_entry;	/* in a wait queue of a target */
 
 struct sel_case {
-	struct kchan *c;		/* NULL: out, or a target */
+	struct kchan *c;		/* NULL: disabled, or a target */
 	struct sel_target target;
 	int op;
-	int broken;			/* a send that can only fail: its error */
+	int broken;			/* the error of a send that can only fail */
 	u32 seq;
 	struct kchan_node node;
 	void __user *buf;
 	int __user *fds;
 	struct kchan_payload *out;	/* send */
 	u32 events, revents;
-	u16 order;			/* of the case tried at this place */
+	u16 order;			/* the case tried as this number */
 	bool parked;			/* its node is, or was, in a queue */
-	u16 seen[2];			/* two slots of a hash of the cases parked */
+	u16 seen[2];			/* two slots of the hash of parked cases */
 };
 
 struct sel {
@@ -56,10 +56,10 @@ struct sel {
 	bool compat;
 	bool prio;
 	bool no_poll;			/* no targets allowed */
-	bool armed;			/* its cases are only read */
+	bool armed;			/* cases in user memory are only read */
 	u64 rnd;
 	void __user *ucases;
-	size_t charged;			/* to w.user, if it outlives its call */
+	size_t charged;			/* to its user, if it outlives the call */
 };
 
 enum sel_how { SEL_QUEUED, SEL_FOUND, SEL_CHOSEN, SEL_FAILED };
@@ -104,8 +104,8 @@ void kchan_armed_put(struct kchan_armed *a);
 __poll_t kchan_armed_poll(struct kchan_armed *a, struct file *file, poll_table *pt);
 
 /*
- * What descriptors of every kind are asked alike. @on_handle: it is bare, and need not be
- * kept open by a call that waits; @arms: it makes armed selects.
+ * Requests that all kinds of descriptors answer alike. @on_handle: the descriptor is bare, so a
+ * select may wait on it; @arms: armed selects can be made on it.
  */
 static inline long kchan_ioctl_any(unsigned int cmd, unsigned long arg, bool on_handle, bool arms)
 {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The fast path of a select: one of its cases looks ready, and is done as a
- * plain send or receive that does not wait. Nothing is allocated and no other case
- * is more than looked at. Whatever does not fit - a case that is wrong, one that
- * polls, a long message, nothing that looks ready, or somebody who was faster - is
- * left to the slow path, which finds it all again; nothing has happened then.
+ * The fast path of a select: a case that looks ready is carried out as a plain send or receive
+ * that does not wait. Nothing is allocated, and the other cases are only looked at. All else - a
+ * wrong case, one that polls, a long message, no case that looks ready, a race that was lost -
+ * is left to the slow path, which starts from the beginning, as nothing has happened.
  *
- * A look is a hint: it takes no channel's lock. The descriptors of a chunk are looked
- * up in one hold of their table's lock, under which no channel in it can go.
+ * Looking takes no channel's lock, so what it finds is a hint. The descriptors of a chunk are
+ * looked up in one hold of the descriptor table's lock, which keeps their channels alive.
  */
 #include "select.h"
 
@@ -24,11 +23,11 @@
 
 #define CHUNK	8
 
-/* The case to be done: one of those that looked ready, each as likely. */
+/* The chosen case: one of those that look ready, each with the same probability. */
 struct choice {
 	struct kchan *c;		/* referenced; NULL: none yet */
 	unsigned int i;
-	unsigned int ready;		/* cases that looked so */
+	unsigned int ready;		/* cases that looked ready */
 	struct kchan_case k;
 };
 
@@ -41,7 +40,7 @@ static bool looks_ready(const struct kchan *c, int op)
 	return READ_ONCE(c->len) < c->capacity || READ_ONCE(c->recvq.n) || c->flags & KCHAN_DROPS;
 }
 
-/* Can its message be read, as it will be if it is sent? No longer than a page. */
+/* Can the message be read? It is no longer than a page, so its first and last byte tell. */
 static bool readable(const struct kchan_msg *m)
 {
 	const u8 __user *buf = (const u8 __force __user *)m->buf;
@@ -50,7 +49,7 @@ static bool readable(const struct kchan_msg *m)
 	return !m->len || (!get_user(byte, buf) && !get_user(byte, buf + m->len - 1));
 }
 
-/* Copy in a chunk, and see that each result can be stored, as the slow path does. */
+/* Copy in a chunk, and check that each result can be stored, as the slow path does. */
 static bool get_chunk(struct kchan_case *k, struct kchan_case __user *uk, unsigned int n)
 {
 	unsigned int i;
@@ -64,7 +63,7 @@ static bool get_chunk(struct kchan_case *k, struct kchan_case __user *uk, unsign
 	return true;
 }
 
-/* The channel a case is about, while the table @t is locked. */
+/* The channel of a case, while the table @t is locked. */
 static __always_inline struct kchan *channel_of(const struct fdtable *t, const struct kchan_case *k)
 {
 	unsigned int fd = k->fd;
@@ -81,7 +80,7 @@ static __always_inline struct kchan *channel_of(const struct fdtable *t, const s
 	return k->op == KCHAN_SEND && k->msg.len > c->msg_max ? NULL : c;
 }
 
-/* With CHAN_PRIO the first, else the k-th with the probability of 1/k. */
+/* With CHAN_PRIO prefer the first; else the k-th with a probability of 1/k. */
 static bool prefer(struct choice *best, bool prio)
 {
 	unsigned int k = ++best->ready;
@@ -89,7 +88,7 @@ static bool prefer(struct choice *best, bool prio)
 	return k == 1 || (!prio && ((u64)get_random_u32() * k) >> 32 == 0);
 }
 
-/* Neither a send nor a receive, or with events, which those have not: one look at both. */
+/* Is it no send or receive, or has it events, which those must not have? One test for both. */
 static __always_inline bool odd(const struct kchan_case *k)
 {
 	u64 both = (u64)k->events << 32 | (u32)k->op;
@@ -97,7 +96,7 @@ static __always_inline bool odd(const struct kchan_case *k)
 	return both != KCHAN_RECV && both != KCHAN_SEND;
 }
 
-/* False: some case is not for the fast path. */
+/* Look at a chunk of cases; false if one of them is not for the fast path. */
 static bool look(struct choice *best, const struct kchan_case *k, unsigned int first,
 		 unsigned int n, bool prio)
 {
@@ -145,7 +144,7 @@ static long receive(const struct choice *best, struct kchan_case __user *uk)
 	long r = m->nfds ? kchan_recv(best->c, room, &dst, NULL, NULL, KCHAN_NOW) :
 		 kchan_recv_short(best->c, dst.buf, room, KCHAN_NOW);
 
-	/* it stays received, whether or not this can be stored */
+	/* the message was received, even if this can't be stored */
 	if (r >= 0 && user_write_access_begin(uk, sizeof(*uk))) {
 		unsafe_put_user((size_t)r, &uk->msg.len, fault);
 		unsafe_put_user(m->nfds ? dst.nfds : 0, &uk->msg.nfds, fault);
@@ -161,7 +160,7 @@ static long send(const struct choice *best)
 	const struct kchan_msg *m = &best->k.msg;
 	long r = kchan_send_short(best->c, (void __force __user *)m->buf, m->len, KCHAN_NOW);
 
-	/* the buffer has gone since: the slow path has an error for that */
+	/* the buffer was unmapped meanwhile: the slow path returns the right error */
 	return r == -EFAULT ? -EAGAIN : r;
 }
 
@@ -172,7 +171,7 @@ static int take(const struct choice *best, struct kgroup *under, struct kchan_ca
 
 	if (r == -EINTR)
 		return r;
-	/* the slow path knows which comes first, a shut or the end of the group */
+	/* the slow path decides which came first, a shut or the end of the group */
 	if (r == -EAGAIN || (r < 0 && kgroup_error_or(under, 0)))
 		return KCHAN_WAIT;
 	if (r < 0 || best->k.op == KCHAN_SEND)
@@ -180,7 +179,7 @@ static int take(const struct choice *best, struct kgroup *under, struct kchan_ca
 	return best->i;
 }
 
-/* The case that is done, -EINTR, or KCHAN_WAIT: nothing has happened. */
+/* Returns the index of the case that was chosen, -EINTR, or KCHAN_WAIT if nothing has happened. */
 int kchan_select_ready(const struct kchan_select *a, struct kgroup *under)
 {
 	struct kchan_case __user *uk = u64_to_user_ptr(a->cases);
