@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Signals for those who asked for them by O_ASYNC. They are one more poller in the wait
- * queue of the object: who looks for pollers finds it there, and nobody else pays for
- * it. A wake-up only counts what is to be told, and queues work: there may be very many
- * files to tell, and the wait queue's lock is held.
+ * Signals for files with O_ASYNC. All files of an object share one more entry in its wait queue,
+ * beside the pollers, so nobody pays for this who does not use it. A wake-up only counts what
+ * there is to tell and queues a work, as there may be very many files and the wait queue's
+ * lock is held.
  *
- * Objects have no room for this, so it is kept here, in trees by wait queue. It goes with
- * its last file, at the latest as that is released: two who change a file's flags at
- * once can make the kernel forget that it has asked, and then ->fasync is not called.
+ * Objects have no room for the entry, so it is kept here, in trees by wait queue. It goes with
+ * its last file, at the latest when that is released: if two threads change a file's flags at
+ * once, the kernel may forget that O_ASYNC was set, and then does not call ->fasync.
  *
  * Lock order: async_tree.lock -> lock of a wait queue. The work takes neither.
  */
@@ -22,15 +22,15 @@
 
 #include "group.h"
 
-#define TREES	6	/* a power of two of them */
-#define MOST	32	/* signals for what was told while there was no time to send any */
+#define TREES	6	/* log2 of their number */
+#define MOST	32	/* signals for wake-ups that came before the work ran */
 
 struct async {
 	struct rb_node node;		/* async_tree.lock */
 	wait_queue_head_t *wq;
 	wait_queue_entry_t wait;
 	struct fasync_struct *list;	/* of all files whose pollers wait in @wq */
-	atomic_t in, out;		/* wake-ups to be told of */
+	atomic_t in, out;		/* wake-ups to send signals for */
 	struct work_struct work;
 };
 
@@ -130,7 +130,7 @@ int kchan_fasync(int fd, struct file *file, int on, wait_queue_head_t *wq)
 	return r;
 }
 
-/* ->release of such a file. Who has put it in the tree has held it, so that it is seen. */
+/* ->release of such a file. Whoever added the entry held the file, so it is seen here. */
 void kchan_fasync_gone(struct file *file, wait_queue_head_t *wq)
 {
 	if (unlikely(READ_ONCE(async_tree_of(wq)->root.rb_node)))

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Deadlines that nobody sleeps for. Any number may pass at one instant, and the kernel
- * runs timers one after the other where nothing preempts them; so those that are begun
- * on a processor share one timer there, which only queues work, and the work tells
- * whom they concern one at a time.
+ * Deadlines that no task sleeps for. Any number of them may pass at one instant, and the kernel
+ * runs expired timers one after the other without preemption. So all that are started on a
+ * processor share one timer, which only queues a work; the work makes the calls one at a time.
  */
 #include "deadline.h"
 
@@ -14,7 +13,7 @@
 struct kchan_dues {
 	spinlock_t lock;
 	struct rb_root_cached tree;	/* lock: by time */
-	struct hrtimer timer;		/* lock: of the first */
+	struct hrtimer timer;		/* lock: for the first */
 	struct work_struct work;
 };
 
@@ -39,7 +38,7 @@ static enum hrtimer_restart timer_fired(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-/* The first of @q, taken out, if it has passed; else its timer is started. */
+/* Take the first of @q out if it has passed; otherwise start the timer for it. */
 static struct kchan_due *passed(struct kchan_dues *q)
 {
 	struct kchan_due *d = NULL;
@@ -73,12 +72,12 @@ static void dues_work(struct work_struct *work)
 }
 
 /*
- * Once @at has passed, call @fn with @d, from a worker that others wait for. Until
- * then, or until kchan_due_cancel() says that it won't be, @d must stay.
+ * Call @fn with @d, from a worker, once @at has passed; others queue behind it, so it must be
+ * quick. @d must stay until then, or until kchan_due_cancel() has returned true.
  */
 void kchan_due_start(struct kchan_due *d, ktime_t at, void (*fn)(struct kchan_due *d))
 {
-	struct kchan_dues *q = raw_cpu_ptr(&all_dues);	/* any would do */
+	struct kchan_dues *q = raw_cpu_ptr(&all_dues);	/* any of them would do */
 
 	d->at = at;
 	d->fn = fn;
@@ -89,7 +88,7 @@ void kchan_due_start(struct kchan_due *d, ktime_t at, void (*fn)(struct kchan_du
 	spin_unlock(&q->lock);
 }
 
-/* After a start. False: it has been, or is being, called. */
+/* Cancel what was started; false if it was called already, or is being called. */
 bool kchan_due_cancel(struct kchan_due *d)
 {
 	struct kchan_dues *q = d->queue;
@@ -101,10 +100,10 @@ bool kchan_due_cancel(struct kchan_due *d)
 		struct rb_node *first = rb_erase_cached(&d->node, &q->tree);
 
 		RB_CLEAR_NODE(&d->node);
-		if (first)		/* it was the first, and has left another to be it */
+		if (first)		/* @d was the first, and there is another */
 			hrtimer_start(&q->timer, due_of(first)->at, HRTIMER_MODE_ABS_SOFT);
 		else if (RB_EMPTY_ROOT(&q->tree.rb_root))
-			hrtimer_try_to_cancel(&q->timer);	/* if it runs: it does no harm */
+			hrtimer_try_to_cancel(&q->timer);	/* harmless if it runs */
 	}
 	spin_unlock(&q->lock);
 	return found;
@@ -129,7 +128,7 @@ int kchan_due_init(void)
 	return 0;
 }
 
-/* None is left; a timer may run still. */
+/* No deadline is left, but a timer may still run. */
 void kchan_due_exit(void)
 {
 	int cpu;

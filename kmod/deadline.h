@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* deadline.c: a deadline that nobody sleeps for, within what it is the deadline of. */
+/* Deadlines that no task sleeps for; struct kchan_due is part of the object they concern. */
 #ifndef KCHAN_DEADLINE_H
 #define KCHAN_DEADLINE_H
 
@@ -11,7 +11,7 @@ struct kchan_dues;
 
 struct kchan_due {
 	struct rb_node node;		/* queue->lock; empty once it has passed */
-	ktime_t at;			/* these are const while it is in the queue */
+	ktime_t at;			/* from here on const while it is queued */
 	struct kchan_dues *queue;
 	void (*fn)(struct kchan_due *d);
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Groups: trees, ends, members. group.h has the story. */
+/* Groups: trees, ending, members. group.h tells how they work. */
 #include "group.h"
 
 #include <linux/sched/signal.h>
@@ -10,13 +10,13 @@
 #include "quota.h"
 #include "wait.h"
 
-/* Ends take trees' mutexes: neither deadlines nor each other's work should wait for them. */
+/* Ending a group takes its tree's mutex; only other such work queues behind that. */
 struct workqueue_struct *kgroup_wq;
 
 static atomic64_t next_id = ATOMIC64_INIT(0);
 static struct kmem_cache *kgroup_cache;
 
-/* The end of all whose deadline has passed. */
+/* The cause of all groups whose deadline has passed. */
 static const struct kgroup_cause by_deadline = { .err = ETIMEDOUT };
 
 /* ---- lifetime ---- */
@@ -55,7 +55,7 @@ static void kgroup_free(struct kgroup *g)
 	kmem_cache_free(kgroup_cache, g);
 }
 
-/* The last reference may be that of all above as well. May sleep. */
+/* The last reference may drop those of the groups above too. May sleep. */
 void kgroup_put(struct kgroup *g)
 {
 	while (g && refcount_dec_and_test(&g->ref)) {
@@ -91,7 +91,10 @@ static void expire_work(struct work_struct *work)
 	kgroup_put(g);
 }
 
-/* A group, not yet born: live for nobody. @member: a child that @parent counts. */
+/*
+ * Allocate a group; until kgroup_birth() it is in no tree and closing it ends nothing.
+ * @member: @parent counts it.
+ */
 struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 limit,
 			    bool member)
 {
@@ -107,7 +110,7 @@ struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 
 	g->maker.user = kchan_user_get();
 	if (!g->maker.user)
 		goto free;
-	kchan_holder_parks(&g->maker);	/* others set values, which count for its maker */
+	kchan_holder_parks(&g->maker);	/* its maker is charged for values that others set */
 	err = kchan_charge_group(g->maker.user);
 	if (err)
 		goto put;
@@ -152,15 +155,15 @@ free:
 	return ERR_PTR(err);
 }
 
-/* ---- the end ---- */
+/* ---- ending ---- */
 
-/* What a call that runs under a group gets once that has ended. */
+/* The error of a call under a group that has ended. */
 static int error_of(const struct kgroup_cause *end)
 {
 	return end == &by_deadline ? -ETIMEDOUT : -ECANCELED;
 }
 
-/* What a join of an ended group gets: by some numbers the kernel restarts system calls. */
+/* The error of a join of an ended group, but not one by which the kernel restarts a call. */
 static int join_error(const struct kgroup_cause *end)
 {
 	if (end->err >= ERESTARTSYS && end->err <= ERESTART_RESTARTBLOCK)
@@ -173,32 +176,35 @@ bool kgroup_expired(struct kgroup *g)
 	return g->deadline != KTIME_MAX && g->deadline <= ktime_get();
 }
 
-/* Is its deadline that of the group above, which ends it then? */
+/* Is its deadline that of its parent, which then ends it? */
 static bool inherits(struct kgroup *g)
 {
 	return g->attached && g->parent->deadline == g->deadline;
 }
 
 /*
- * How @g has ended, or NULL: past its deadline it has, however late its timer. The
- * tree's lock is not waited for, as its holder may have a lot to do, and so the mark
- * may be on its way down from a group between @g and the one whose deadline it is:
+ * The cause of @g, or NULL while it is live. Past its deadline a group has ended, even if its
+ * timer is late. This does not wait for the tree's lock, whose holder may have a lot to do, so
+ * the mark of a cancel may still be on its way down to @g from a group above:
  *
  *   cancel of a group above		end_of(@g)
- *   lock that group
- *   ... not past the deadline
- *					past it; @g has no mark
- *   give the group its mark, the cause
- *   unlock it
- *					lock, see the group's mark: that comes to @g
  *
- *					past it; @g has no mark
- *					lock, see no mark there; nor above: the deadline
- *   lock that group
- *   ... past it: its mark is the deadline
+ *   locks that group
+ *   not past the deadline
+ *					past the deadline; @g has no mark
+ *   marks the group with its cause
+ *   unlocks it
+ *					locks the group, sees its mark: this cause
+ *					will come down to @g
  *
- * Without the locks the answer of the first would be the deadline, and the mark that
- * comes another. May sleep.
+ *					past the deadline; @g has no mark
+ *					locks the group, sees no mark there, nor
+ *					above: the cause is the deadline
+ *   locks that group
+ *   past the deadline: marks it so
+ *
+ * Without the locks the first case would return the deadline, and the mark that comes down
+ * would be another cause. May sleep.
  */
 static const struct kgroup_cause *end_of(struct kgroup *g)
 {
@@ -219,7 +225,7 @@ static const struct kgroup_cause *end_of(struct kgroup *g)
 	}
 }
 
-/* What a call under @g gets if that has ended. */
+/* The error of calls under @g if it has ended, else 0. */
 int kgroup_error(struct kgroup *g)
 {
 	const struct kgroup_cause *end = end_of(g);
@@ -227,7 +233,7 @@ int kgroup_error(struct kgroup *g)
 	return end ? error_of(end) : 0;
 }
 
-/* Complete the call behind @n, or abort it, if nothing else has. kgroup.lock is held. */
+/* Complete or abort the call of @n, unless somebody else has. kgroup.lock is held. */
 static bool complete_one(struct kgroup_node *n, bool done, int res, struct kchan_wake *wk)
 {
 	struct kchan_waiter *w = n->waiter;
@@ -238,7 +244,7 @@ static bool complete_one(struct kgroup_node *n, bool done, int res, struct kchan
 	chosen = w->state == KCHAN_PENDING;
 	if (chosen) {
 		w->res = res;
-		kchan_wake_add(wk, w);	/* there is room: all callers see to it */
+		kchan_wake_add(wk, w);	/* all callers see to it that there is room */
 		if (done)
 			waiter_to_done(w);
 		else
@@ -248,7 +254,7 @@ static bool complete_one(struct kgroup_node *n, bool done, int res, struct kchan
 	return chosen;
 }
 
-/* Complete all of @q, no more than one hold of the lock should look at, at a time. */
+/* Complete or abort all calls in @q, some in each hold of the lock. */
 static void complete_queue(struct kgroup *g, struct list_head *q, bool done, int res)
 {
 	struct kchan_wake wk kchan_uninitialized;
@@ -268,13 +274,25 @@ static void complete_queue(struct kgroup *g, struct list_head *q, bool done, int
 	} while (more);
 }
 
-/* The live @g has ended by @end, or by its deadline if that has passed. */
+/*
+ * Mark the live @g as ended by @end or, with @late_counts, by its deadline if that has passed.
+ * Calls attach under the same lock:
+ *
+ *   mark()				kgroup_attach()
+ *
+ *   kgroup.lock			kgroup.lock
+ *   sets g->end			reads g->end: its error, if set
+ *   unlocks				else links the call into g->under; unlocks
+ *   aborts all in g->under
+ *
+ * A call that attaches first is found by the walk, one that comes later sees the mark.
+ */
 static void mark(struct kgroup *g, const struct kgroup_cause *end, bool late_counts)
 {
 	if (g->armed) {
 		g->armed = false;
 		if (kchan_due_cancel(&g->due))
-			kgroup_put(g);	/* never the last */
+			kgroup_put(g);	/* never the last reference */
 	}
 	spin_lock(&g->lock);
 	if (late_counts && kgroup_expired(g))
@@ -288,8 +306,8 @@ static void mark(struct kgroup *g, const struct kgroup_cause *end, bool late_cou
 }
 
 /*
- * End the live group @top and all that is attached below it. Of those below, the
- * deadline counts that is not @top's as well: that was decided with @top.
+ * End the live group @top and all groups attached below it. For those below, a deadline of their
+ * own counts, but not one that @top has too: that was decided when @top was marked.
  */
 static void cascade(struct kgroup *top, const struct kgroup_cause *end)
 {
@@ -314,7 +332,7 @@ static void cascade(struct kgroup *top, const struct kgroup_cause *end)
 	}
 }
 
-/* End @g for the reason given, unless its deadline was first. */
+/* End @g with this cause, unless its deadline was first. */
 static void end_for(struct kgroup *g, int err, const char *why)
 {
 	lockdep_assert_held(&g->tree->lock);
@@ -327,7 +345,7 @@ static void end_for(struct kgroup *g, int err, const char *why)
 	cascade(g, &g->own);
 }
 
-/* Whoever ended it first: on return all below is ended. */
+/* Cancel @g. Whoever was first, all groups below have ended on return. */
 void kgroup_cancel(struct kgroup *g, int err, const char *why)
 {
 	kchan_pause(group_cancel);
@@ -336,7 +354,7 @@ void kgroup_cancel(struct kgroup *g, int err, const char *why)
 	mutex_unlock(&g->tree->lock);
 }
 
-/* Its own deadline has passed. */
+/* The deadline of @g has passed. */
 static void group_expire(struct kgroup *g)
 {
 	mutex_lock(&g->tree->lock);
@@ -346,8 +364,8 @@ static void group_expire(struct kgroup *g)
 }
 
 /*
- * Past its deadline a group has ended for whoever asks; here it is taken out of its
- * parent, too, if nobody is at work in the tree. Else its timer's work does that soon.
+ * Past its deadline a group has ended for all who look. If nobody holds the tree's lock, also
+ * unlink it from its parent here; otherwise the work of its timer will do that soon.
  */
 static void expire_if_free(struct kgroup *g)
 {
@@ -362,7 +380,7 @@ static void expire_if_free(struct kgroup *g)
 	mutex_unlock(&g->tree->lock);
 }
 
-/* Link a new group below its parent, or find that it is ended from birth. */
+/* Link a new group below its parent, or end it if that has ended. */
 static void link_or_end(struct kgroup *g)
 {
 	struct kgroup *p = g->attached ? g->parent : NULL;
@@ -386,7 +404,7 @@ static void link_or_end(struct kgroup *g)
 	}
 }
 
-/* 0, or -EINTR: the caller was killed while others had the tree. */
+/* 0, or -EINTR if the caller was killed while it waited for the tree's lock. */
 int kgroup_birth(struct kgroup *g)
 {
 	int err;
@@ -403,9 +421,8 @@ int kgroup_birth(struct kgroup *g)
 /* ---- members ---- */
 
 /*
- * A place is free: it goes to the first joiner that waits, or nobody has it. False:
- * that is still open, after as many joiners that no longer wait as one hold of the
- * lock should look at.
+ * A place has become free: give it to the first joiner that still waits, or to nobody. Returns
+ * false if this is undecided after as many stale joiners as one hold of the lock may look at.
  */
 static bool release_place(struct kgroup *g, struct kchan_wake *wk)
 {
@@ -423,7 +440,7 @@ static bool release_place(struct kgroup *g, struct kchan_wake *wk)
 	return true;
 }
 
-/* Ended, without owner and member: it no longer counts. kgroup.lock is held. */
+/* If it has ended and has neither owner nor member, it no longer counts. kgroup.lock is held. */
 static bool uncount(struct kgroup *g)
 {
 	bool last = g->counted && !g->owned && !g->members;
@@ -434,7 +451,7 @@ static bool uncount(struct kgroup *g)
 	return last;
 }
 
-/* @err: how the member that had the place left, 0 well or not at all. */
+/* A member gives its place back. @err: that with which it left, or 0. */
 static void count_out(struct kgroup *g, int err)
 {
 	struct kchan_wake wk kchan_uninitialized;
@@ -452,12 +469,12 @@ static void count_out(struct kgroup *g, int err)
 		last = g->members == 1;
 		if (release_place(g, &wk))
 			break;
-		spin_unlock(&g->lock);	/* the place is still taken meanwhile */
+		spin_unlock(&g->lock);	/* the place stays taken meanwhile */
 		kchan_pause(group_relock);
 		cond_resched();
 		spin_lock(&g->lock);
 	}
-	if (last)	/* now there is none, though a joiner may follow at once */
+	if (last)	/* no member is left, though a joiner may follow at once */
 		list_splice_init(&g->idlers, &released);
 	none = !g->members;
 	idle = uncount(g);
@@ -471,7 +488,7 @@ static void count_out(struct kgroup *g, int err)
 		kchan_uncharge_group(g->maker.user);
 }
 
-/* @unjoin: as if it had never been one. */
+/* Leave the parent as a member. @unjoin: as if it had never joined. */
 int kgroup_leave(struct kgroup *g, int err, const char *why, bool unjoin)
 {
 	struct kgroup *p = g->parent;
@@ -494,7 +511,7 @@ int kgroup_leave(struct kgroup *g, int err, const char *why, bool unjoin)
 	return 0;
 }
 
-/* The last owner closed. */
+/* The owner file was released. */
 void kgroup_owner_gone(struct kgroup *g)
 {
 	bool idle;
@@ -514,7 +531,7 @@ void kgroup_owner_gone(struct kgroup *g)
 
 /* ---- waiting ---- */
 
-/* The call of @w runs under @g from here on; or @g has ended: its error. */
+/* Have the call of @w run under @g from here on; or return the error of an ended group. */
 int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *w)
 {
 	int err = 0;
@@ -530,7 +547,7 @@ int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *
 	return err;
 }
 
-/* Afterwards @g does not know the node. */
+/* Unlink the call from @g, which does not touch it after this. */
 void kgroup_detach(struct kgroup *g, struct kgroup_node *n)
 {
 	spin_lock(&g->lock);
@@ -539,8 +556,8 @@ void kgroup_detach(struct kgroup *g, struct kgroup_node *n)
 }
 
 /*
- * Wait in @q of @g until somebody completes it; @ready says, under g->lock,
- * whether there is anything to wait for: KCHAN_WAIT, or the result.
+ * Park in the queue @q of @g until somebody completes it. @ready is asked under g->lock first,
+ * and returns KCHAN_WAIT, or the result if there is nothing to wait for.
  */
 static int wait_in(struct kgroup *g, struct list_head *q, int (*ready)(struct kgroup *g),
 		   struct kgroup *under, s64 deadline)
@@ -595,7 +612,7 @@ static int take_place(struct kgroup *g)
 	return 0;
 }
 
-/* Make the unborn @member a member of its parent @g. */
+/* Make @member, not born yet, a member of its parent @g. */
 int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s64 deadline)
 {
 	const struct kgroup_cause *end;
@@ -613,7 +630,7 @@ int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s
 	r = mutex_lock_killable(&g->tree->lock);
 	if (r)
 		goto give_back;
-	end = end_of(g);	/* its timer may be late */
+	end = end_of(g);	/* even if its timer is late */
 	if (end)
 		r = join_error(end);
 	else if (kchan_killed())

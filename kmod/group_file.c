@@ -45,7 +45,7 @@ static int install(struct file *file)
 	return fd;
 }
 
-/* Make a group below @parent, or a root. */
+/* Make a group below @parent, or a root if that is NULL. */
 int kgroup_make_fd(struct kgroup *parent, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_group_make m;
@@ -119,7 +119,7 @@ free:
 	return ERR_PTR(err);
 }
 
-/* It has no argument, and no other number says so. */
+/* The request has no argument, and its number must say so. */
 static int do_watch(struct kgroup *g, unsigned int cmd, unsigned long arg)
 {
 	struct kgroup_watch *w;
@@ -157,7 +157,7 @@ static void put_under(struct kgroup *under)
 		kgroup_put(under);
 }
 
-/* All that can fail is done before a place is taken. */
+/* Everything that can fail is done before a place is taken. */
 static int do_join(struct kgroup *g, unsigned int cmd, unsigned long arg)
 {
 	struct kchan_group_wait a;
@@ -204,7 +204,7 @@ static int do_wait(struct kgroup *g, unsigned int cmd, unsigned long arg)
 
 	if (err)
 		return err;
-	/* it can be stored, or nothing happens at all */
+	/* unless the result can be stored, nothing happens at all */
 	if (put_user(0, &((struct kchan_group_wait __user *)arg)->first_err)) {
 		put_under(under);
 		return -EFAULT;
@@ -216,7 +216,7 @@ static int do_wait(struct kgroup *g, unsigned int cmd, unsigned long arg)
 	return err;
 }
 
-/* Errors and texts of an end; a text may be NULL, and is cut. */
+/* Get the error and the text of a cause; the text may be NULL, and is cut if too long. */
 static int get_end(struct kchan_group_end *e, char *why, u32 flags, unsigned int cmd,
 		   unsigned long arg)
 {
@@ -269,7 +269,7 @@ static long group_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct kgroup *g = kgroup_of(file);
 
-	switch (KCHAN_BARE(cmd)) {	/* what a watch can do too */
+	switch (KCHAN_BARE(cmd)) {	/* requests of owners and watches */
 	case KCHAN_BARE(KCHAN_IOC_GROUP):
 		return kgroup_make_fd(g, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_WAIT):
@@ -322,7 +322,7 @@ static int watch_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* A text of a user's: what would break a line is shown as a '?'. */
+/* A text from a user, with '?' for what would break the line. */
 static void show_text(struct seq_file *m, const char *name, const char *text)
 {
 	seq_printf(m, "%s:\t", name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Values of groups: set once, never changed, kept as long as the group's object.
- * So a reader needs no lock: what it reaches through group->values stays.
+ * Values of groups are set once, never changed, and kept as long as the group's object.
+ * Therefore readers need no lock: whatever they reach through group->values stays.
  */
 #include "group.h"
 
@@ -12,7 +12,7 @@
 #include "pause.h"
 #include "quota.h"
 
-/* In those set before @end was, @v the last of them. */
+/* Look for a key from @v, the value set last, down to @end, which is not looked at. */
 static struct kgroup_value *value_find(struct kgroup_value *v, const struct kgroup_value *end,
 				       const char *key, u32 key_len)
 {
@@ -22,7 +22,7 @@ static struct kgroup_value *value_find(struct kgroup_value *v, const struct kgro
 	return NULL;
 }
 
-/* 1..KCHAN_KEY_SIZE - 1 bytes, or -EINVAL. */
+/* Copy in a key of 1 to KCHAN_KEY_SIZE - 1 bytes; else -EINVAL. */
 static long get_key(char *key, u64 user)
 {
 	long n = strncpy_from_user(key, u64_to_user_ptr(user), KCHAN_KEY_SIZE);
@@ -48,16 +48,18 @@ void kgroup_free_values(struct kgroup *g)
 }
 
 /*
- * The keys are compared without the lock, as there may be many; under it, only whether
- * there are others by now. Values are put in front and stay, so the same head means
- * that nothing was put there:
+ * Keys are compared without the lock, as there may be many of them; only the head of the list
+ * is compared under it. Values are added at the head and stay, so an unchanged head means that
+ * none was added:
  *
- *   one that sets K			another that sets K
- *   head is A: no K in A...
- *					head is A: no K in A...
- *					lock, head is A: put its K in front, unlock
- *   lock, head is K: unlock
- *   no K from K down to A? there is: EEXIST
+ *   a call sets key K			another sets key K
+ *
+ *   head is A: no K from A on
+ *					head is A: no K from A on
+ *					locks; head is A: adds its K; unlocks
+ *   locks; head is not A: unlocks
+ *   looks from the head down to A:
+ *   K is there: -EEXIST
  */
 static int insert(struct kgroup *g, struct kgroup_value *v)
 {
@@ -78,7 +80,7 @@ static int insert(struct kgroup *g, struct kgroup_value *v)
 	if (g->nr_values < KGROUP_VALUES) {
 		g->nr_values++;
 		v->next = seen;
-		smp_store_release(&g->values, v);	/* pairs with whoever looks in it */
+		smp_store_release(&g->values, v);	/* pairs with the readers */
 	} else {
 		err = -EDQUOT;
 	}
@@ -122,7 +124,7 @@ int kgroup_set(struct kgroup *g, const struct kchan_value *a)
 	return err;
 }
 
-/* In @g, then in its parents: they are all there as long as @g is. */
+/* Look in @g and then in its parents, which @g keeps. */
 long kgroup_get_value(struct kgroup *g, const struct kchan_value *a)
 {
 	char key[KCHAN_KEY_SIZE] kchan_uninitialized;
