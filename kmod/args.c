@@ -12,8 +12,8 @@
 #include "quota.h"
 
 /*
- * Copy in the structure an ioctl points to: an older caller's, of at least
- * @oldest bytes, and a newer caller's too.
+ * Copy in the structure that an ioctl points to. It may be shorter, of an older caller, but not
+ * than @oldest bytes; and longer, of a newer caller, if the rest is zero.
  */
 int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned long arg)
 {
@@ -28,7 +28,7 @@ int kchan_args(void *dst, size_t size, size_t oldest, unsigned int cmd, unsigned
 	return err == -E2BIG ? -EINVAL : err;
 }
 
-/* Answer @v through the struct kchan_out at @arg, which has room for @oldest. */
+/* Store the answer @v by the struct kchan_out at @arg, which must have room for @oldest bytes. */
 int kchan_answer(const void *v, size_t known, size_t oldest, unsigned int cmd,
 		 unsigned long arg)
 {
@@ -64,8 +64,8 @@ int kchan_features(unsigned int cmd, unsigned long arg)
 }
 
 /*
- * The error of a request that the descriptor it came on does not answer: is it one of
- * ours, direction included?
+ * The error of a request that this kind of descriptor does not answer: -EBADF for those of ours,
+ * in the right direction, and -ENOTTY for all others.
  */
 int kchan_unanswered(unsigned int cmd)
 {

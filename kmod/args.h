@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Arguments and answers that can grow, and the numbers of requests. */
+/* Argument structures and answers that can grow, and the numbers of requests. */
 #ifndef KCHAN_ARGS_H
 #define KCHAN_ARGS_H
 
@@ -7,10 +7,10 @@
 #include <linux/types.h>
 #include <linux/kchan.h>
 
-/* A request as it is told from others: without the size of its caller's structure. */
+/* The number of a request without the size of the caller's structure. */
 #define KCHAN_BARE(cmd)	((unsigned int)(cmd) & ~IOCSIZE_MASK)
 
-/* The sizes structures had when they were first published. */
+/* The sizes of the structures when they were first published. */
 #define KCHAN_MAKE_V1		32
 #define KCHAN_XFER_V1		32
 #define KCHAN_SELECT_V1		32

@@ -12,11 +12,10 @@ bool kchan_is_ours(struct file *file)
 }
 
 /*
- * The file of @fd, or NULL, while the table of descriptors can't change. What a
- * call waits for is looked up here, and no reference to its file is taken: were
- * another thread to close it meanwhile, the last reference would be put by this
- * call, and the kernel ends a file only when the task returns to user mode. The
- * call would sleep under a group, or on an end, whose last owner has gone unseen.
+ * Lock the descriptor table and return the file of @fd, or NULL. What a call waits on is looked
+ * up here, without a reference to its file: if another thread closed it meanwhile, this call
+ * would drop the last reference, and the kernel releases a file only when the task returns to
+ * user mode. The call would go on sleeping under a group, or on an end, that nobody has open.
  */
 struct file *kchan_lock_fd(int fd)
 	__acquires(&current->files->file_lock)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * From a descriptor to the object behind it. A file's table of operations says what it
- * is. The tables are defined by the layers above; only their addresses matter here.
+ * From a descriptor to the object behind it, by the address of the file's operations. The
+ * layers above define these tables; here only their addresses matter.
  */
 #ifndef KCHAN_FD_H
 #define KCHAN_FD_H
@@ -19,8 +19,8 @@ extern const struct file_operations kchan_armed_fops;			/* arm.c */
 extern const struct file_operations kchan_handle_fops;			/* select.c */
 
 /*
- * A watch keeps the group, also one that has ended and no longer counts, so it costs
- * its maker what a group does, whoever has it later.
+ * A watch keeps the group's object, even if the group has ended and no longer counts. So its
+ * maker is charged for it as for a group, whoever has the watch later.
  */
 struct kgroup_watch {
 	struct kgroup *group;
@@ -34,7 +34,7 @@ bool kchan_is_ours(struct file *file);
 struct kchan *kchan_from_fd(int fd, int side);
 struct kgroup *kgroup_from_fd(int fd);
 
-/* Which end, or -1. */
+/* Which side an end is of, or -1 for other files. */
 static inline int kchan_side_of(struct file *file)
 {
 	if (file->f_op == &kchan_rx_fops)
@@ -52,7 +52,7 @@ static inline bool kgroup_is(struct file *file)
 	return kgroup_is_owner(file) || file->f_op == &kgroup_watch_fops;
 }
 
-/* Of an owner or a watch. */
+/* The group of an owner or a watch. */
 static inline struct kgroup *kgroup_of(struct file *file)
 {
 	struct kgroup_watch *w = file->private_data;
@@ -60,13 +60,13 @@ static inline struct kgroup *kgroup_of(struct file *file)
 	return kgroup_is_owner(file) ? file->private_data : w->group;
 }
 
-/* What a call is to run under, referenced: NULL for -1, or an error. */
+/* The group that a call is to run under, referenced; NULL for -1; or an error. */
 static inline struct kgroup *kgroup_under(int fd)
 {
 	return likely(fd == -1) ? NULL : kgroup_from_fd(fd);
 }
 
-/* Opened by O_PATH, which stays; fadvise(2) may change another bit meanwhile. */
+/* Was it opened with O_PATH? That bit is const, but fadvise(2) may change another meanwhile. */
 static inline bool kchan_is_path(const struct file *file)
 {
 	return data_race(file->f_mode) & FMODE_PATH;	/* one bit */

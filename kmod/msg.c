@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Messages between a call and the kernel: storage, charges, user memory. */
+/* Payloads and packets: memory, charges, copying in and out. */
 #include "msg.h"
 
 #include <linux/mm.h>
@@ -31,7 +31,7 @@ void kchan_pkt_uncharge(struct kchan_pkt *pkt)
 	pkt->user = NULL;
 }
 
-/* @u is charged for @pkt from now on, in place of whoever was. */
+/* Charge @u for @pkt from now on, in place of the user charged before. */
 static void set_user(struct kchan_pkt *pkt, struct kchan_user *u)
 {
 	kchan_pkt_uncharge(pkt);
@@ -40,10 +40,10 @@ static void set_user(struct kchan_pkt *pkt, struct kchan_user *u)
 }
 
 /*
- * A receive is about to take @pkt out of the channel, in whose buffer it was paid for
- * by the channel's maker: who receives it pays until it is copied out or freed, so
- * that no more memory is in receivers' hands than they may have. 1: charged, to be
- * followed by kchan_pkt_take() or undone; 0: whoever is charged stays it; or -EDQUOT.
+ * A receive is about to take @pkt out of the buffer, for which the channel's maker is charged.
+ * From here on the receiver is charged, until it is copied out or freed, so that receivers can't
+ * hold more memory than they may. Returns 1 if it was charged, to be followed by kchan_pkt_take()
+ * or undone; 0 if the user charged does not change; or -EDQUOT.
  */
 int kchan_pkt_charge(struct kchan_pkt *pkt, const struct kchan_holder *h)
 {
@@ -65,9 +65,9 @@ void kchan_pkt_take(struct kchan_pkt *pkt, const struct kchan_holder *h)
 }
 
 /*
- * @pkt goes to a parked receive, which can't refuse it. If that is more than its owner
- * may have, who was charged before still is: the sender. If that was nobody, the owner
- * is all the same, and can then take no more.
+ * @pkt goes to a parked receive, which can't refuse it. If it exceeds the limit of the receive's
+ * owner, the user charged before, the sender, stays charged. If there was none, the owner is
+ * charged regardless of the limit, and can't take more after that.
  */
 void kchan_pkt_hold(struct kchan_pkt *pkt, const struct kchan_holder *h)
 {
@@ -79,7 +79,7 @@ void kchan_pkt_hold(struct kchan_pkt *pkt, const struct kchan_holder *h)
 		kchan_pkt_hold_anyway(pkt, h->user);
 }
 
-/* Whatever @u may have: the maker of a channel that @pkt has come back to. */
+/* Charge @u regardless of its limit: the maker of the channel that @pkt is requeued in. */
 void kchan_pkt_hold_anyway(struct kchan_pkt *pkt, struct kchan_user *u)
 {
 	if (pkt->user == u)
@@ -100,8 +100,8 @@ void kchan_pkt_free(struct kchan_pkt *pkt)
 }
 
 /*
- * A packet whose message has gone: the channel keeps one for the next message, which
- * then needs no allocation, and no memory that has to be cleared first.
+ * Release a packet whose message was copied out. The channel keeps one for its next message,
+ * which then needs no allocation, and no memory that has to be cleared first.
  */
 void kchan_pkt_release(struct kchan *c, struct kchan_pkt *pkt)
 {
@@ -116,9 +116,9 @@ void kchan_pkt_release(struct kchan *c, struct kchan_pkt *pkt)
 }
 
 /*
- * Memory comes by powers of two, and may have to be cleared: data that would need
- * the next one for the sake of what is before it gets an allocation of its own, if
- * it is long enough for that to cost less.
+ * kmalloc() rounds up to powers of two, and the memory may have to be cleared. If the header
+ * makes it exceed one, the data gets an allocation of its own, if it is long enough for that to
+ * be cheaper.
  */
 static struct kchan_pkt *pkt_new(size_t len)
 {
@@ -141,7 +141,7 @@ static struct kchan_pkt *pkt_new(size_t len)
 	return pkt;
 }
 
-/* The packet kept, if it is large enough; if not, the next one will be. */
+/* Take the spare packet, if it is large enough; otherwise free it, and the next will be. */
 static struct kchan_pkt *pkt_spare(struct kchan *c, size_t len)
 {
 	struct kchan_pkt *pkt = READ_ONCE(c->spare) ? xchg(&c->spare, NULL) : NULL;
@@ -183,7 +183,7 @@ free:
 	return err;
 }
 
-/* The message as a packet of its own: it may have to be listed. */
+/* The packet of a message; for a short one, a new one, so that it can be put on a list. */
 struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p)
 {
 	struct kchan_pkt *pkt = p->pkt;
@@ -201,7 +201,7 @@ struct kchan_pkt *kchan_pkt_of(struct kchan_payload *p)
 	return pkt;
 }
 
-/* The same for what is not on the fast path: large, scattered, or with descriptors. */
+/* kchan_load() for messages that are large, scattered, or have descriptors. */
 static noinline int load_long(struct kchan *c, struct kchan_payload *p, const struct kchan_mem *src,
 			      size_t len)
 {
@@ -246,9 +246,8 @@ static int store_files(const struct kchan_files *f, struct kchan_mem *dst)
 }
 
 /*
- * Copy a message out, its descriptors last: only they can be seen by others. The
- * caller has seen to it that there is room for both. A task that is being killed would
- * take the message with it: EINTR.
+ * Copy a message out, its descriptors last, as they are visible to others. The caller has checked
+ * that there is room for both. A task that is being killed would lose the message: -EINTR.
  */
 int kchan_store(const struct kchan_payload *p, struct kchan_mem *dst)
 {

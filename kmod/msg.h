@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Messages between a call and the kernel. */
+/* Messages: payloads, packets, and their way from and to user memory. */
 #ifndef KCHAN_MSG_H
 #define KCHAN_MSG_H
 
@@ -17,26 +17,26 @@ struct kchan;
 
 /* msg_fds.c: the descriptors of a message. */
 struct kchan_files {
-	struct kchan_user *user;	/* who sent them */
+	struct kchan_user *user;	/* the sender, who is charged */
 	u32 n;
 	struct file *file[];
 };
 
-/* A message too large for a slot, one with descriptors, or one put back. */
+/* A message that is too large for a slot, has descriptors, or was requeued. */
 struct kchan_pkt {
-	struct list_head list;		/* kchan.lock, while put back */
-	struct kchan_user *user;	/* charged to, or NULL; see kchan_pkt_hold() */
+	struct list_head list;		/* kchan.lock, while requeued */
+	struct kchan_user *user;	/* the user charged, or NULL; see kchan_pkt_hold() */
 	struct kchan_files *files;	/* or NULL */
 	u32 len;
 	u32 tag;
-	u32 room;			/* const: what @data has room for */
-	u8 *data;			/* const: behind this, or apart */
+	u32 room;			/* const: the size of @data */
+	u8 *data;			/* const: @behind, or an allocation of its own */
 	u8 behind[];
 };
 
 /*
- * A message on its way: inline, or in @pkt. @tag is its caller's until it is
- * sent or received, then its peer's. On a stack it is not worth clearing.
+ * A message on its way, inline or in @pkt. @tag is that of the call itself until the transfer,
+ * and that of the peer afterwards. It is large: on a stack, don't clear it.
  */
 struct kchan_payload {
 	u32 len;
@@ -49,8 +49,8 @@ struct kchan_payload {
 };
 
 /*
- * The other side of a transfer in user memory: @buf, or @iter. @fds: room for
- * @nfds descriptors; of a receive, in the end those that came.
+ * Where a message comes from or goes to in user memory: @buf, or @iter. @fds has @nfds descriptors
+ * or room for as many; a receive sets @nfds to the number that came.
  */
 struct kchan_mem {
 	void __user *buf;
@@ -104,7 +104,7 @@ static inline void kchan_payload_free(struct kchan_payload *p)
 	}
 }
 
-/* The same, where another message of @c may follow. */
+/* The same, but @c may keep the packet for its next message. */
 static inline void kchan_payload_release(struct kchan *c, struct kchan_payload *p)
 {
 	if (unlikely(p->pkt)) {
@@ -113,7 +113,7 @@ static inline void kchan_payload_release(struct kchan *c, struct kchan_payload *
 	}
 }
 
-/* The longest message whose packet is kept for the next one, as a pipe keeps a page. */
+/* Up to this length a channel keeps a spare packet for its next message, as a pipe keeps a page. */
 static inline u32 kchan_spare_max(u32 msg_max)
 {
 	return msg_max <= KCHAN_INLINE ? 0 : min_t(u32, msg_max, SZ_4K);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Descriptors in messages. What may travel is an allow-list: files that neither
- * hold other files nor lead to a queue that does, so that no cycle of references
- * can be built, and a queue dies with its last receiver. One hole is left, which
- * AF_UNIX has too: what a socket still has to send may be zero-copy data of an io_uring,
- * which holds the ring, and so the files registered there, a receiving end perhaps.
- * Sockets are what descriptors are passed for, and nobody tells a module of such data.
+ * Descriptors in messages. An allow-list says what may travel: files that neither hold other
+ * files nor lead to a queue that does. So no cycle of references can be built, and a queue
+ * dies with its last receiver. One hole is left, which AF_UNIX has too: the data that a socket
+ * still has to send may be zero-copy data of an io_uring; it holds the ring and thereby the
+ * files registered there, which may include a receiving end. Sockets are the reason to pass
+ * descriptors, and a module can't see such data.
  */
 #include "msg.h"
 
@@ -42,8 +42,8 @@ static bool is_inet(struct file *file)
 }
 
 /*
- * A file that a mount shows, or memory. What the kernel keeps in file systems of
- * its own alone may look like a regular file too (a pidfd, a namespace), and is none.
+ * Is it a file of a mounted file system, or memory? Files in internal file systems of the kernel
+ * may look like regular files too (a pidfd, a namespace), and are none.
  */
 static bool is_plain(const struct inode *inode, umode_t type)
 {
@@ -53,15 +53,14 @@ static bool is_plain(const struct inode *inode, umode_t type)
 		return false;
 	if (sb->s_magic == NSFS_MAGIC)
 		return false;
-	/* a remount may change others of the flags meanwhile */
+	/* a remount may change other flags meanwhile */
 	return !(data_race(sb->s_flags) & SB_NOUSER) || sb->s_magic == TMPFS_MAGIC ||
 	       sb->s_magic == HUGETLBFS_MAGIC;
 }
 
 /*
- * An O_PATH file holds a place in a file system, and not what is open there; it
- * travels if what it names would, as far as that can be seen. Of kchan's own files,
- * eventfds and sockets it can not.
+ * An O_PATH file refers to a place in a file system and not to an open file. It travels if the
+ * type of inode may, which does not tell kchan's own files, eventfds and sockets: these don't.
  */
 static bool may_travel(struct file *file)
 {
@@ -91,7 +90,7 @@ void kchan_files_free(struct kchan_files *f)
 	kfree(f);
 }
 
-/* Take the descriptors of a message to be sent: all of them, or an error. */
+/* Take the files of a message to be sent: all of them, or an error. */
 struct kchan_files *kchan_files_load(const int __user *fds, u32 n)
 {
 	int fd[KCHAN_MAX_FDS];
@@ -126,7 +125,7 @@ struct kchan_files *kchan_files_load(const int __user *fds, u32 n)
 	}
 	if (!err)
 		return f;
-	kchan_uncharge_files(f->user, n - f->n);	/* the rest goes with the files */
+	kchan_uncharge_files(f->user, n - f->n);	/* the others with their files */
 	kchan_files_free(f);
 	return ERR_PTR(err);
 
@@ -137,7 +136,7 @@ free:
 	return ERR_PTR(err);
 }
 
-/* Is there room for @n more descriptors? Said before any is seen. */
+/* Is there room for @n more descriptors? Checked before any of them is visible. */
 static int room_for(u32 n)
 {
 	int fd[KCHAN_MAX_FDS];
@@ -157,11 +156,10 @@ static int room_for(u32 n)
 }
 
 /*
- * Give the receiver its descriptors and store their numbers at @fds: all, or an
- * error and none. A file that a security module refuses becomes -1. Only
- * receive_fd() asks such a module, and it installs what it allows; should
- * something fail after that (another thread has taken the last number, or the
- * memory at @fds away), what was installed is closed again, as by close(2).
+ * Install the descriptors for the receiver and store their numbers at @fds: all of them, or
+ * none and an error. A file that a security module refuses becomes -1. Only receive_fd() asks
+ * such modules, and it installs what they allow. If something fails after that, as another thread
+ * has taken the last number or unmapped @fds, what was installed is closed again, as by close(2).
  */
 int kchan_files_store(const struct kchan_files *f, int __user *fds)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* struct kchan_msg in user memory, with 64 and with 32 bits. */
+/* struct kchan_msg in user memory, in its 64-bit and 32-bit layouts. */
 #include "msg.h"
 
 #include <linux/compat.h>
@@ -17,7 +17,7 @@ void kchan_msg_from_compat(struct kchan_msg *m, const struct compat_kchan_msg *c
 	};
 }
 
-/* The message @i of an array. */
+/* Copy in message @i of an array. */
 int kchan_msg_get(void __user *msgs, unsigned int i, bool compat, struct kchan_msg *m)
 {
 	if (compat) {
@@ -31,7 +31,7 @@ int kchan_msg_get(void __user *msgs, unsigned int i, bool compat, struct kchan_m
 	return copy_struct_in(m, (struct kchan_msg __user *)msgs + i, sizeof(*m)) ? 0 : -EFAULT;
 }
 
-/* What may have changed of one. */
+/* Store the fields of one that a call may change. */
 int kchan_msg_put(void __user *msgs, unsigned int i, bool compat, const struct kchan_msg *m)
 {
 	struct kchan_msg __user *um = (struct kchan_msg __user *)msgs + i;
@@ -45,7 +45,7 @@ int kchan_msg_put(void __user *msgs, unsigned int i, bool compat, const struct k
 	return copy_results_out(um, m, 1) ? 0 : -EFAULT;
 }
 
-/* Copy in a message to send, a case's or a batch's, into @p, whose tag is set. */
+/* Copy in a message to send, of a case or a batch, into @p, whose tag is set. */
 int kchan_msg_load(struct kchan *c, struct kchan_payload *p, const struct kchan_msg *m)
 {
 	struct kchan_mem src = {

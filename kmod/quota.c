@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What each user holds. A channel's ring and the most its messages can take
- * are charged to its maker when it is made, as POSIX message queues are; a
- * large message that is not buffered yet is charged to its sender. For what
- * has been received, and is not with its receiver, see kchan_pkt_hold().
- * The module's parameters are here, as they limit all that.
+ * What each user holds. The maker of a channel is charged for its ring and for the most that
+ * its messages can take, as with POSIX message queues. The sender is charged for a large message
+ * that is not buffered yet. For one that was taken and not copied out yet, see kchan_pkt_hold().
+ * The module's parameters, which limit all this, are here too.
  */
 #include "quota.h"
 
@@ -117,7 +116,7 @@ struct kchan_user *kchan_user_get(void)
 	return u;
 }
 
-/* The caller's, which is likely to be @u. */
+/* The caller's user, which is likely to be @u. */
 struct kchan_user *kchan_user_near(struct kchan_user *u)
 {
 	if (!uid_eq(u->uid, current_uid()))
@@ -130,7 +129,7 @@ void kchan_user_put(struct kchan_user *u)
 {
 	if (!refcount_dec_and_lock(&u->ref, &user_lock))
 		return;
-	__acquire(&user_lock);	/* sparse can't see that it is held here */
+	__acquire(&user_lock);	/* held here, which sparse can't see */
 	hash_del(&u->hash);
 	spin_unlock(&user_lock);
 	kfree(u);
@@ -141,7 +140,7 @@ static bool may_exceed(void)
 	return ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE);
 }
 
-/* An attempt that fails leaves @count alone: others of the user may fit. */
+/* A charge that fails does not touch @count, as a smaller one of the user may fit. */
 static bool charge_within(atomic_long_t *count, unsigned long by, unsigned long limit)
 {
 	long old = atomic_long_read(count);
@@ -153,7 +152,7 @@ static bool charge_within(atomic_long_t *count, unsigned long by, unsigned long 
 	return true;
 }
 
-/* By the caller itself. */
+/* Charge the caller, who may be exempt from the limit. */
 static int charge(atomic_long_t *count, unsigned long by, unsigned long limit)
 {
 	if (likely(charge_within(count, by, limit)))
@@ -169,7 +168,7 @@ int kchan_charge(struct kchan_user *u, size_t bytes)
 	return charge(&u->bytes, bytes, READ_ONCE(kchan_max_user_bytes));
 }
 
-/* The caller is about to hold messages; its user is likely to be @near. */
+/* Make the caller's user, which is likely to be @near, the one to charge. */
 int kchan_holder_fill(struct kchan_holder *h, struct kchan_user *near)
 {
 	h->parked = false;
@@ -177,7 +176,7 @@ int kchan_holder_fill(struct kchan_holder *h, struct kchan_user *near)
 	return h->user ? 0 : -ENOMEM;
 }
 
-/* From now on others hand it messages: what counts is what its owner may do, not they. */
+/* From now on peers hand it messages: ask now for the owner's exemption, not then for theirs. */
 void kchan_holder_parks(struct kchan_holder *h)
 {
 	if (!h->user)
@@ -228,7 +227,7 @@ void kchan_uncharge_group(struct kchan_user *u)
 	atomic_long_dec(&u->groups);
 }
 
-/* Descriptors in messages under way, as AF_UNIX counts them. */
+/* Charge descriptors in messages under way, as AF_UNIX does. */
 int kchan_charge_files(struct kchan_user *u, unsigned int n)
 {
 	return charge(&u->files, n, rlimit(RLIMIT_NOFILE));

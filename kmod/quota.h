@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What each user holds and may hold, and the module's parameters, which limit it. */
+/* What each user holds, and the module's parameters that limit it. */
 #ifndef KCHAN_QUOTA_H
 #define KCHAN_QUOTA_H
 
@@ -12,7 +12,7 @@ extern unsigned int kchan_msg_max, kchan_max_capacity;
 extern unsigned int kchan_max_user_chans, kchan_max_user_groups, kchan_max_group_depth;
 extern unsigned long kchan_max_user_bytes;
 
-/* What a user holds. Entries live while anything refers to them. */
+/* What a user holds. An entry lives as long as it is referenced. */
 struct kchan_user {
 	struct hlist_node hash;		/* user_lock */
 	refcount_t ref;
@@ -20,14 +20,14 @@ struct kchan_user {
 	atomic_long_t bytes;
 	atomic_long_t chans;
 	atomic_long_t groups;
-	atomic_long_t files;		/* in messages under way */
+	atomic_long_t files;		/* descriptors in messages under way */
 };
 
-/* Whom the memory of what a receive holds is charged to. */
+/* The user charged for the packet that a receive holds. */
 struct kchan_holder {
-	struct kchan_user *user;	/* referenced; NULL: it holds no packets */
-	bool parked;			/* others hand it messages */
-	bool exempt;			/* then: from the limit */
+	struct kchan_user *user;	/* referenced; NULL: it holds none */
+	bool parked;			/* peers hand it messages */
+	bool exempt;			/* if parked: not limited */
 };
 
 struct kchan_user *kchan_user_get(void);
