@@ -20,7 +20,7 @@ struct batch {
 	void __user *msgs;
 	bool compat;
 	struct kgroup *under;
-	u32 tag;		/* the caller's */
+	u32 tag;		/* that of the caller */
 	u32 peer_tag;
 };
 
@@ -57,16 +57,16 @@ static long recv_one(struct batch *b, struct kchan_msg *m, s64 deadline)
 	return r;
 }
 
-/* A few messages that fit slots, on their way through one hold of the lock. */
+/* Messages that fit slots, to be moved in one hold of the lock. */
 struct chunk {
 	struct kchan_msg m[CHUNK];
 	u64 words[CHUNK][KCHAN_INLINE / 8];
-	u32 len[CHUNK], tag[CHUNK];	/* of what is received */
+	u32 len[CHUNK], tag[CHUNK];	/* of received messages */
 };
 
 /*
- * Of @n from @i on, a chunk at most, those from the first that can be sent without a
- * look at anything but the ring. A fault among them: none, and they go one by one.
+ * Send messages from @i on, at most @n and at most a chunk, as long as the ring alone decides.
+ * After a fault in any of them it sends none, and they are sent one by one.
  */
 static noinline u32 send_chunk(struct batch *b, u32 i, u32 n)
 {
@@ -85,7 +85,7 @@ static noinline u32 send_chunk(struct batch *b, u32 i, u32 n)
 			break;
 	}
 	if (kgroup_error_or(b->under, 0))
-		return 0;		/* it ended while they were copied in */
+		return 0;		/* the group ended while they were copied in */
 	n = k;
 	spin_lock(&c->lock);
 	for (; moved < n && just_room(c); moved++)
@@ -97,7 +97,7 @@ static noinline u32 send_chunk(struct batch *b, u32 i, u32 n)
 	return moved;
 }
 
-/* Messages from @first up to @end have been taken and not delivered. */
+/* Requeue messages from @first up to @end, which were taken and can't be stored. */
 static noinline void untake(struct kchan *c, struct chunk *s, u32 first, u32 end)
 {
 	struct kchan_payload p kchan_uninitialized;
@@ -113,7 +113,7 @@ static noinline void untake(struct kchan *c, struct chunk *s, u32 first, u32 end
 	kchan_requeue_all(c, &pkts);
 }
 
-/* The same, of receives. */
+/* The same for receives. */
 static noinline u32 recv_chunk(struct batch *b, u32 i, u32 n)
 {
 	struct kchan_msg __user *um = (struct kchan_msg __user *)b->msgs + i;
@@ -154,13 +154,13 @@ static u32 batch_chunk(struct batch *b, int side, u32 i, u32 n)
 	return side == KCHAN_SIDE_TX ? send_chunk(b, i, n) : recv_chunk(b, i, n);
 }
 
-/* A message in whatever way it takes: 0, or why it could not be moved. */
+/* Move one message by the general calls, which may wait: 0 or its error. */
 static long batch_one(struct batch *b, int side, u32 i, s64 deadline)
 {
 	struct kchan_msg m;
 	long r;
 
-	/* its result can be stored, or it is not moved */
+	/* it is moved only if its result can be stored */
 	if (kchan_msg_get(b->msgs, i, b->compat, &m) || kchan_msg_put(b->msgs, i, b->compat, &m))
 		return -EFAULT;
 	r = side == KCHAN_SIDE_TX ? send_one(b, &m, deadline) : recv_one(b, &m, deadline);
@@ -171,7 +171,7 @@ static long batch_one(struct batch *b, int side, u32 i, s64 deadline)
 	return 0;
 }
 
-/* The messages moved, or why the first could not be. */
+/* Returns the number of messages moved, or the error of the first. */
 static long batch_run(struct batch *b, int side, u32 n, s64 deadline)
 {
 	u32 i = 0, moved;

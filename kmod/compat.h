@@ -16,7 +16,7 @@
 #include <linux/io_uring.h>
 #endif
 
-/* Keeps -ftrivial-auto-var-init from clearing what is written before it is read. */
+/* Not to be cleared by -ftrivial-auto-var-init, as it is written before it is read. */
 #ifdef __has_attribute
 #if __has_attribute(uninitialized)
 #define kchan_uninitialized __attribute__((uninitialized))
@@ -47,7 +47,7 @@ static inline ktime_t kchan_deadline_to_host(s64 deadline)
 #endif
 }
 
-/* and back; KCHAN_FOREVER is the caller's business */
+/* and back; the caller handles KCHAN_FOREVER */
 static inline s64 kchan_deadline_to_user(ktime_t host)
 {
 #ifdef CONFIG_TIME_NS
@@ -90,7 +90,7 @@ static inline void kchan_hrtimer_setup(struct hrtimer *timer,
 #define KCHAN_URING_PARK	0
 #endif
 
-/* The command's own bytes: its owner may write to them while they are read, once. */
+/* Copy the command's own bytes, once: the submitter may write to them meanwhile. */
 static inline void kchan_uring_copy(void *to, const struct io_uring_cmd *cmd, size_t n)
 {
 #ifdef KCHAN_HAVE_URING_SQE_TYPE
@@ -122,7 +122,7 @@ static inline void kchan_uring_done(struct io_uring_cmd *cmd, long res, unsigned
 #endif
 }
 
-/* Has the command no flag but those that are known here? Newer kernels let more through. */
+/* Has the command only flags that are known here? Newer kernels pass others on. */
 static inline bool kchan_uring_flags_known(const struct io_uring_cmd *cmd)
 {
 #ifdef IORING_URING_CMD_MASK
@@ -132,7 +132,7 @@ static inline bool kchan_uring_flags_known(const struct io_uring_cmd *cmd)
 #endif
 }
 
-/* A 32-bit caller; where the kernel does not say, its selects are not understood. */
+/* Is it of a 32-bit caller? Kernels that don't tell can't take selects from these. */
 static inline bool kchan_uring_compat(unsigned int issue_flags)
 {
 #ifdef KCHAN_HAVE_URING_COMPAT
@@ -143,8 +143,8 @@ static inline bool kchan_uring_compat(unsigned int issue_flags)
 }
 
 /*
- * Is the task gone that submitted the command? Then its memory is, too. @told: the
- * kernel says so. One that exits may run what it was given before it is marked as exiting.
+ * Is the submitter gone, and its memory with it? @told: the kernel says so. A task that exits
+ * may run its task work before it is marked as exiting.
  */
 static inline bool kchan_uring_dead(bool told)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Copies of short messages, in line and by words: the general calls would spend
- * more on finding out how large the kernel's buffer is, and on starting a string
- * instruction, than on the copy. Here the kernel's buffer is always one of
- * KCHAN_INLINE bytes, and @len is no more.
+ * Copies of short messages, inline and by words. The general functions would spend more on
+ * checking the size of the kernel's buffer, and on starting a string instruction, than on
+ * the copy. Here the kernel's buffer always has KCHAN_INLINE bytes, and @len is at most that.
  */
 #ifndef KCHAN_COPY_H
 #define KCHAN_COPY_H
@@ -15,9 +14,8 @@
 #define KCHAN_INLINE	128	/* messages up to this live in slots and nodes */
 
 /*
- * A word from user memory. Where the compiler has no asm goto with outputs,
- * unsafe_get_user() tests for a fault after each word; one without outputs that
- * stores the word itself need not.
+ * Copy a word from user memory. Without asm goto with outputs, unsafe_get_user() tests for a
+ * fault after each word; an asm goto that stores the word itself needs no output and no test.
  */
 #if defined(CONFIG_X86_64) && !defined(CONFIG_CC_HAS_ASM_GOTO_OUTPUT) && !defined(CONFIG_KASAN) && \
 	!defined(CONFIG_KMSAN)
@@ -41,7 +39,7 @@
 		from += (bytes);	\
 	}				\
 } while (0)
-/* @len bytes, by eight words, then whatever is left. */
+/* @len bytes by words of eight, then the rest. */
 #define ALL(what) do {							\
 	for (; len >= 64; len -= 64, to += 64, from += 64) {		\
 		what##_u64(0); what##_u64(8);				\
@@ -58,10 +56,10 @@
 	}								\
 } while (0)
 
-/* False: not all could be copied. */
+/* Returns false if not all could be copied. */
 static __always_inline bool copy_short_in(void *to, const void __user *from, size_t len)
 {
-	/* whether a constant length is in range takes less to see */
+	/* a range of constant length is cheaper to check */
 	if (should_fail_usercopy() || (!likely(user_read_access_begin(from, KCHAN_INLINE)) &&
 				       !user_read_access_begin(from, len)))
 		return !len;
@@ -86,7 +84,7 @@ fault:
 	return false;
 }
 
-/* A structure of at most six words, its size known when compiled. */
+/* Copy in a structure of at most six words and of constant size. */
 static __always_inline bool copy_struct_in(void *to, const void __user *from, size_t size)
 {
 	BUILD_BUG_ON(!__builtin_constant_p(size) || size > 48);
@@ -112,7 +110,7 @@ fault:
 	return false;
 }
 
-/* Cases of a select, in the layout of 64 bits, and into each its result as it stands. */
+/* Copy in cases in the 64-bit layout, and store the result of each as it is, as a check. */
 static __always_inline bool copy_cases_in(struct kchan_case *k, struct kchan_case __user *uk,
 					  unsigned int n)
 {
@@ -137,7 +135,7 @@ fault:
 	return false;
 }
 
-/* The same for messages of a batch; the results are all that a call may change. */
+/* The same for messages of a batch, of which a call may only change the results. */
 static __always_inline bool copy_msgs_in(struct kchan_msg *m, struct kchan_msg __user *um,
 					 unsigned int n)
 {
@@ -162,7 +160,7 @@ fault:
 	return false;
 }
 
-/* What may have changed of messages. */
+/* Store the fields of messages that a call may change. */
 static __always_inline bool copy_results_out(struct kchan_msg __user *um, const struct kchan_msg *m,
 					     unsigned int n)
 {
@@ -186,8 +184,8 @@ fault:
 #undef PUT
 
 /*
- * Slots and payloads end at a multiple of 8, and hold KCHAN_INLINE bytes at most. A test
- * for each bit of the length costs less than a loop does.
+ * The sizes of slots and payloads are multiples of 8, at most KCHAN_INLINE bytes. A test for each
+ * bit of the length is cheaper than a loop.
  */
 static __always_inline void copy_words(u64 *to, const u64 *from, u32 len)
 {

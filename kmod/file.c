@@ -32,7 +32,7 @@ static int get_xfer(struct kchan_xfer *x, struct kgroup **under, unsigned int cm
 	return PTR_ERR_OR_ZERO(*under);
 }
 
-/* The transfer has happened: whether its tag can be stored changes nothing. */
+/* Store the tag of the peer. A failure changes nothing, as the transfer has happened. */
 static void put_tag(struct kchan_xfer *x, u32 tag, unsigned long arg)
 {
 	if (x->tag)
@@ -117,7 +117,7 @@ static long chan_info(struct kchan *c, int side, unsigned int cmd, unsigned long
 	return kchan_answer(&info, sizeof(info), KCHAN_INFO_V1, cmd, arg);
 }
 
-/* What both ends can do. */
+/* The requests of both ends. */
 static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct kchan *c = file->private_data;
@@ -136,7 +136,7 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return do_shut(c, side, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_INFO):
 		return chan_info(c, side, cmd, arg);
-	default:	/* the short calls of this side are done before */
+	default:	/* the short calls of this side were handled before */
 		if (cmd == FIONREAD && side == KCHAN_SIDE_RX)	/* as a datagram socket's */
 			return put_user((int)kchan_next_len(c), (int __user *)arg);
 		return kchan_ioctl_any(cmd, arg, false, true);
@@ -180,11 +180,11 @@ static s64 iocb_deadline(struct kiocb *iocb)
 {
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return KCHAN_NOW;
-	/* fcntl(2) may change them meanwhile, and one bit of them is looked at */
+	/* fcntl(2) may change the flags meanwhile; only one bit is looked at */
 	return data_race(iocb->ki_filp->f_flags) & O_NONBLOCK ? KCHAN_NOW : KCHAN_FOREVER;
 }
 
-/* 0 is the end of the stream here, so an empty message can't be read. */
+/* An empty message can't be read, as 0 would mean end of file. */
 static ssize_t kchan_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct kchan *c = iocb->ki_filp->private_data;
@@ -254,7 +254,7 @@ static void kchan_show_fdinfo(struct seq_file *m, struct file *file)
 	__u64 *own = kchan_side_of(file) == KCHAN_SIDE_RX ? &i.receivers : &i.senders;
 
 	kchan_fill_info(c, -1, &i);
-	if (*own)	/* /proc holds the file while it asks */
+	if (*own)	/* without the reference that procfs holds */
 		--*own;
 	seq_printf(m, "kchan-role:\t%s\n", kchan_side_of(file) == KCHAN_SIDE_RX ? "rx" : "tx");
 	seq_printf(m, "kchan-id:\t%llu\nkchan-msg-max:\t%llu\nkchan-capacity:\t%llu\n",
@@ -310,7 +310,7 @@ static struct file *open_end(struct kchan *c, int side)
 	return file;
 }
 
-/* Numbers are reserved and stored first, files installed last. */
+/* Reserve and store the numbers first, install the files last. */
 int kchan_make_fds(struct kchan_make *m, struct kchan_make __user *um)
 {
 	struct kchan *c = kchan_alloc(m->msg_max, m->capacity, m->flags);

@@ -25,7 +25,7 @@ static long make(unsigned int cmd, unsigned long arg)
 	return kchan_make_fds(&m, (struct kchan_make __user *)arg);
 }
 
-/* No bit of the descriptor's number is ignored, and the request has no structure. */
+/* The request has no structure; no bit of the descriptor's number is ignored. */
 static int kind(unsigned int cmd, unsigned long fd)
 {
 	if (_IOC_SIZE(cmd))
@@ -91,7 +91,7 @@ exit_group:
 }
 module_init(kchan_init);
 
-/* Timers hold no module reference: what they have queued ends here. */
+/* Timers hold no reference to the module: wait here for what they have queued. */
 static void __exit kchan_exit(void)
 {
 	misc_deregister(&dev);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Pause points; see pause.h. In builds for tests alone. */
+/* Pause points, in builds for tests only; see pause.h. */
 #include "pause.h"
 
 #include <linux/debugfs.h>
@@ -9,7 +9,7 @@
 #include <linux/uaccess.h>
 
 #define PATIENCE	(120 * HZ)
-#define SPIN_PATIENCE	(15 * HZ)	/* less than what the kernel calls a lockup */
+#define SPIN_PATIENCE	(15 * HZ)	/* below what the kernel reports as a lockup */
 #define STOPS		32
 
 #define SLEEPS(name)	{ #name, false },
@@ -18,7 +18,7 @@ static const struct { const char *name; bool spins; } points[] = {
 	KCHAN_PAUSE_POINTS(SLEEPS, SPINS)
 };
 
-/* GAVE_UP stays to be read. */
+/* GAVE_UP stays until it was read. */
 enum { FREE, ARMED, STOPPED, GOING, GAVE_UP };
 
 static struct stop {
@@ -28,11 +28,11 @@ static struct stop {
 } stops[STOPS];
 
 static DEFINE_RAW_SPINLOCK(lock);
-static bool used;			/* some stop is not FREE, or was not */
+static bool used;			/* some stop is or was in use */
 static const void *owner;		/* lock: the file that was opened last */
 static struct dentry *dir;
 
-/* The thread comes to @at: others go on because of it, and it may have to stop. */
+/* The thread has come to @at: let go those that waited for that, and find its own stop, if any. */
 static struct stop *arrive(int at)
 {
 	struct stop *s, *mine = NULL;
@@ -222,7 +222,7 @@ void kchan_pause_init(void)
 	debugfs_create_file("pause", 0600, dir, NULL, &pause_fops);
 }
 
-/* Whoever has stopped goes on: work of the module's may be among them. */
+/* Let all go on: work of the module may be among those that have stopped. */
 void kchan_pause_exit(void)
 {
 	set_owner(NULL, NULL);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Pause points: where a test stops a thread between two steps, until others have done
- * what these race with. A module built with KCHAN_TEST=1 has them; elsewhere
- * kchan_pause() is nothing, though its points' names are looked at.
+ * Pause points: where a test stops a thread between two steps until others have done what it
+ * races with. Only a module built with KCHAN_TEST=1 has them; otherwise kchan_pause() does
+ * nothing, but the names of its points are checked.
  *
  * /sys/kernel/debug/kchan/pause takes a command a write:
  *
@@ -10,12 +10,12 @@
  *				stops there, until another thread comes to OTHER
  *   go POINT TID		it moves on; with 0, all that have stopped at POINT
  *
- * and tells, a line each, who has "stopped POINT TID", and where one "gave-up POINT TID"
- * after 120 seconds, or 15 where it spins: then the test has failed. Opening the file
- * begins anew, closing it lets all go on. A thread that is killed does not stay.
+ * Reading gives a line for each thread: "stopped POINT TID", or "gave-up POINT TID" if it has
+ * waited for 120 seconds, or 15 where it spins, by which the test has failed. Opening the file
+ * forgets all stops, and closing it lets all threads go on. A killed thread goes on too.
  *
- * A point that SPINS is under a spinlock, or in a thread that is about to sleep: what
- * it waits for needs another processor, and not that lock. A test keeps the two apart.
+ * A point that SPINS is under a spinlock, or in a thread that is about to sleep. Whatever it
+ * waits for needs another processor, and must not need that lock: tests keep the two apart.
  */
 #ifndef KCHAN_PAUSE_H
 #define KCHAN_PAUSE_H

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Commands of io_uring: send, receive and select. What is ready is done at once.
- * Else, on kernels where a command can be cancelled, it is parked as a select of
- * one case or more, and -EIOCBQUEUED is answered; on others, and if it was given to
- * one at once (IOSQE_ASYNC), a worker of io_uring waits in the call itself: there
- * io_uring can cancel it.
+ * Commands of io_uring: send, receive and select. A command that is ready completes inline.
+ * Otherwise, on kernels where commands can be cancelled, it is parked as a select of one or
+ * more cases, and returns -EIOCBQUEUED. On other kernels, and with IOSQE_ASYNC, an io-wq worker
+ * waits in the call itself, where io_uring can cancel it.
  *
- * A parked command ends once: by a peer, its group, its deadline or a cancel,
- * whoever makes its waiter DONE or ABORTED. A cancel, which holds the ring's lock,
- * finishes it there; all others ask for the submitter's task, since only that can
- * reach the memory. The submitter parks commands with the ring's lock held, so no
- * cancel meets one half parked.
+ * A parked command completes once, by whoever makes its waiter DONE or ABORTED: a peer, its
+ * group, its deadline or a cancel. A cancel holds the ring's lock and finishes the command right
+ * there. All others queue task work for the submitter, as only its task can reach the memory. The
+ * submitter parks commands with the ring's lock held, so a cancel never sees one half parked.
  *
  * References (waiter.ref): the command, its deadline, a wake-up under way.
  */
@@ -30,7 +28,7 @@
 struct issue {
 	struct io_uring_cmd *cmd;
 	unsigned int flags;
-	unsigned int nr;		/* of the ioctl */
+	unsigned int nr;		/* number of the ioctl */
 	struct kchan_uring u;
 	struct kgroup *under;
 	s64 deadline;
@@ -40,7 +38,7 @@ struct issue {
 	};
 };
 
-/* Is its message, or the room for one, in a registered buffer? */
+/* Is the message, or the room for it, in a registered buffer? */
 static bool fixed(const struct issue *is)
 {
 	return is->cmd->flags & IORING_URING_CMD_FIXED;
@@ -107,7 +105,7 @@ static long try_send(struct issue *is, struct kchan *c, struct kchan_payload *p)
 	return kchan_load(c, p, &src, is->x.len);
 }
 
-/* A transfer in the call itself, until @deadline. */
+/* Send or receive in the call itself, and wait until @deadline. */
 static long transfer(struct issue *is, s64 deadline)
 {
 	struct kchan *c = is->cmd->file->private_data;
@@ -126,7 +124,7 @@ static long transfer(struct issue *is, s64 deadline)
 	return kchan_recv(c, min_t(u64, is->x.len, INT_MAX), &dst, NULL, is->under, deadline);
 }
 
-/* Any command, in the call itself. */
+/* Run any command in the call itself. */
 static long uring_run(struct issue *is, s64 deadline)
 {
 	if (is->nr != _IOC_NR(KCHAN_IOC_SELECT))
@@ -170,7 +168,7 @@ static void op_put(struct kchan_op *op)
 	kfree(op);
 }
 
-/* What the command answers. @dead: its task's memory can't be reached. */
+/* The result of the command. @dead: the memory of its task can't be reached any more. */
 static long result(struct kchan_op *op, bool dead)
 {
 	struct sel *s = &op->s;
@@ -187,12 +185,12 @@ static long result(struct kchan_op *op, bool dead)
 	return k->op == KCHAN_RECV ? sel_deliver(s, &op->dst) : s->w.res;
 }
 
-/* It has ended: take it back everywhere and answer. */
+/* It has completed: unlink it everywhere, and post the result. */
 static void finish(struct kchan_op *op, unsigned int issue_flags, bool dead)
 {
 	kchan_pause(uring_finish);
 	if (op->timed && kchan_due_cancel(&op->due))
-		op_put(op);	/* never the last */
+		op_put(op);	/* never the last reference */
 	sel_dequeue(&op->s);
 	if (op->under)
 		kgroup_detach(op->under, &op->un);
@@ -208,9 +206,9 @@ static void finish_in_task(struct io_uring_cmd *cmd, unsigned int issue_flags, b
 KCHAN_URING_TASK_WORK(finish_in_task)
 
 /*
- * It is DONE or ABORTED, and the lock that decided it is held still: were its task
- * asked for later, one that exits, and looks for its commands again and again, could
- * wait for the very caller that it keeps from running.
+ * It is about to be DONE or ABORTED, under the lock that protects its state. The task work is
+ * queued here and not later: a submitter that exits looks for its commands again and again, and
+ * with a real-time policy could keep the caller from running that it waits for.
  */
 static void op_kick(struct kchan_waiter *w)
 {
@@ -231,7 +229,7 @@ static void uring_due(struct kchan_due *due)
 	op_put(op);
 }
 
-/* The transfer of @is as a select of one case. */
+/* Load the send or receive of @is as a select of one case. */
 static int load_transfer(struct kchan_op *op, struct issue *is)
 {
 	struct kchan *c = is->cmd->file->private_data;
@@ -291,7 +289,7 @@ static struct kchan_op *op_new(struct issue *is)
 	return ERR_PTR(err);
 }
 
-/* From here on it can be cancelled, and only finish() answers. */
+/* From here on it can be cancelled, and only finish() posts its result. */
 static void uring_park(struct kchan_op *op, struct issue *is)
 {
 	int err;
@@ -315,7 +313,7 @@ static void uring_park(struct kchan_op *op, struct issue *is)
 		finish(op, is->flags, false);
 }
 
-/* Nothing is ready, or it is a select: do it or park it. */
+/* Nothing was ready, or it is a select: try it, and park it if it would wait. */
 static long start(struct issue *is)
 {
 	struct kchan_op *op = op_new(is);
@@ -330,7 +328,7 @@ static long start(struct issue *is)
 		return -EIOCBQUEUED;
 	}
 	if (r == KCHAN_BUSY) {
-		op->s.w.task = current;		/* in place of op_done() */
+		op->s.w.task = current;		/* sleeps itself: no op_done() */
 		r = sel_wait(&op->s, NULL, 0, late);
 	} else if (r) {
 		r = kgroup_error_or(op->under, late);
@@ -349,7 +347,7 @@ static long wait_for(struct issue *is)
 {
 	long r;
 
-	if (is->flags & IO_URING_F_UNLOCKED)	/* a worker */
+	if (is->flags & IO_URING_F_UNLOCKED)	/* an io-wq worker */
 		return uring_run(is, is->deadline);
 	if (is->nr == _IOC_NR(KCHAN_IOC_SELECT))
 		return start(is);
@@ -357,7 +355,7 @@ static long wait_for(struct issue *is)
 	return r == -EAGAIN && is->deadline != KCHAN_NOW ? start(is) : r;
 }
 
-/* True: @cmd was parked, and has been cancelled or will end otherwise. */
+/* Is this the cancel of @cmd, which was parked? It then completes, now or otherwise. */
 static bool cancelled(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct kchan_op *op;
@@ -377,7 +375,7 @@ static long wait_for(struct issue *is)
 	bool try = is->flags & IO_URING_F_NONBLOCK;
 	long r = uring_run(is, try ? KCHAN_NOW : is->deadline);
 
-	/* let a worker wait */
+	/* have an io-wq worker wait */
 	return r == -EAGAIN && try && is->deadline != KCHAN_NOW ? KCHAN_WAIT : r;
 }
 
@@ -388,13 +386,13 @@ static bool cancelled(struct io_uring_cmd *cmd, unsigned int issue_flags)
 
 #endif
 
-/* Can this command be issued on this file? Its number is that of the ioctl, all of it. */
+/* Can this command be issued on this file? Its opcode is the whole number of the ioctl. */
 static int check_file(struct issue *is)
 {
 	int side = kchan_side_of(is->cmd->file);
 	unsigned int cmd_op = is->cmd->cmd_op, oldest = KCHAN_XFER_V1;
 
-	BUILD_BUG_ON(sizeof(is->u) != KCHAN_URING_V1);	/* an entry has no more room */
+	BUILD_BUG_ON(sizeof(is->u) != KCHAN_URING_V1);	/* that is all the room in an entry */
 	switch (KCHAN_BARE(cmd_op)) {
 	case KCHAN_BARE(KCHAN_IOC_SEND):
 		if (side != KCHAN_SIDE_TX)
@@ -437,9 +435,9 @@ int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	if (r <= 0 && r != -EAGAIN)
 		return r;
 	/*
-	 * EAGAIN is an answer here, while io_uring would try again. Some kernels,
-	 * 6.1 among them, never complete what a worker has returned a positive
-	 * number for, and cancel what is linked to it.
+	 * Complete it here: io_uring would try again after -EAGAIN, which is a result. And
+	 * some kernels, 6.1 among them, never complete a command for which an io-wq worker
+	 * has returned a positive number, and cancel the requests linked to it.
 	 */
 	kchan_uring_done(cmd, r, issue_flags);
 	return -EIOCBQUEUED;
