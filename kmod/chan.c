@@ -64,7 +64,7 @@ static void payload_move(struct kchan_payload *to, struct kchan_payload *from,
 		copy_words(to->words, from->words, from->len);
 }
 
-/* The same for the receive that @n stands for, parked or not. */
+/* Can the receive that @n stands for take this message? 0 or its error. */
 static int misfit_node(u32 len, u32 nfds, const struct kchan_node *n)
 {
 	return nfds > n->fd_room ? -EMSGSIZE : misfit(len, n->room);

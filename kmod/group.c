@@ -158,17 +158,17 @@ free:
 /* ---- ending ---- */
 
 /* The error of a call under a group that has ended. */
-static int error_of(const struct kgroup_cause *end)
+static int error_of(const struct kgroup_cause *cause)
 {
-	return end == &by_deadline ? -ETIMEDOUT : -ECANCELED;
+	return cause == &by_deadline ? -ETIMEDOUT : -ECANCELED;
 }
 
 /* The error of a join of an ended group, but not one by which the kernel restarts a call. */
-static int join_error(const struct kgroup_cause *end)
+static int join_error(const struct kgroup_cause *cause)
 {
-	if (end->err >= ERESTARTSYS && end->err <= ERESTART_RESTARTBLOCK)
+	if (cause->err >= ERESTARTSYS && cause->err <= ERESTART_RESTARTBLOCK)
 		return -ECANCELED;
-	return -end->err;
+	return -cause->err;
 }
 
 bool kgroup_expired(struct kgroup *g)
@@ -184,10 +184,10 @@ static bool inherits(struct kgroup *g)
 
 /*
  * The cause of @g, or NULL while it is live. Past its deadline a group has ended, even if its
- * timer is late. This does not wait for the tree's lock, whose holder may have a lot to do, so
- * the mark of a cancel may still be on its way down to @g from a group above:
+ * timer has not fired. This does not wait for the tree's lock, whose holder may have a lot to do,
+ * so the mark of a cancel may still be on its way down to @g from a group above:
  *
- *   cancel of a group above		end_of(@g)
+ *   cancel of a group above		cause_of(@g)
  *
  *   locks that group
  *   not past the deadline
@@ -206,18 +206,18 @@ static bool inherits(struct kgroup *g)
  * Without the locks the first case would return the deadline, and the mark that comes down
  * would be another cause. May sleep.
  */
-static const struct kgroup_cause *end_of(struct kgroup *g)
+static const struct kgroup_cause *cause_of(struct kgroup *g)
 {
-	const struct kgroup_cause *end = smp_load_acquire(&g->end);
+	const struct kgroup_cause *cause = smp_load_acquire(&g->cause);
 
-	if (end || !kgroup_expired(g))
-		return end;
+	if (cause || !kgroup_expired(g))
+		return cause;
 	for (;;) {
 		spin_lock(&g->lock);
-		end = g->end;
+		cause = g->cause;
 		spin_unlock(&g->lock);
-		if (end)
-			return end;
+		if (cause)
+			return cause;
 		if (!inherits(g))
 			return &by_deadline;
 		g = g->parent;
@@ -228,9 +228,9 @@ static const struct kgroup_cause *end_of(struct kgroup *g)
 /* The error of calls under @g if it has ended, else 0. */
 int kgroup_error(struct kgroup *g)
 {
-	const struct kgroup_cause *end = end_of(g);
+	const struct kgroup_cause *cause = cause_of(g);
 
-	return end ? error_of(end) : 0;
+	return cause ? error_of(cause) : 0;
 }
 
 /* Complete or abort the call of @n, unless somebody else has. kgroup.lock is held. */
@@ -275,19 +275,19 @@ static void complete_queue(struct kgroup *g, struct list_head *q, bool done, int
 }
 
 /*
- * Mark the live @g as ended by @end or, with @late_counts, by its deadline if that has passed.
+ * Mark the live @g as ended by @cause or, with @or_deadline, by its deadline if that has passed.
  * Calls attach under the same lock:
  *
  *   mark()				kgroup_attach()
  *
  *   kgroup.lock			kgroup.lock
- *   sets g->end			reads g->end: its error, if set
+ *   sets g->cause			reads g->cause: its error, if set
  *   unlocks				else links the call into g->under; unlocks
  *   aborts all in g->under
  *
  * A call that attaches first is found by the walk, one that comes later sees the mark.
  */
-static void mark(struct kgroup *g, const struct kgroup_cause *end, bool late_counts)
+static void mark(struct kgroup *g, const struct kgroup_cause *cause, bool or_deadline)
 {
 	if (g->armed) {
 		g->armed = false;
@@ -295,13 +295,13 @@ static void mark(struct kgroup *g, const struct kgroup_cause *end, bool late_cou
 			kgroup_put(g);	/* never the last reference */
 	}
 	spin_lock(&g->lock);
-	if (late_counts && kgroup_expired(g))
-		end = &by_deadline;
-	smp_store_release(&g->end, end);	/* pairs with end_of() */
+	if (or_deadline && kgroup_expired(g))
+		cause = &by_deadline;
+	smp_store_release(&g->cause, cause);	/* pairs with cause_of() */
 	spin_unlock(&g->lock);
 	kchan_pause(group_marked);
-	complete_queue(g, &g->under, false, error_of(end));
-	complete_queue(g, &g->joiners, false, join_error(end));
+	complete_queue(g, &g->under, false, error_of(cause));
+	complete_queue(g, &g->joiners, false, join_error(cause));
 	kchan_wake_pollers(&g->poll, EPOLLIN | EPOLLRDNORM);
 }
 
@@ -309,7 +309,7 @@ static void mark(struct kgroup *g, const struct kgroup_cause *end, bool late_cou
  * End the live group @top and all groups attached below it. For those below, a deadline of their
  * own counts, but not one that @top has too: that was decided when @top was marked.
  */
-static void cascade(struct kgroup *top, const struct kgroup_cause *end)
+static void cascade(struct kgroup *top, const struct kgroup_cause *cause)
 {
 	LIST_HEAD(work);
 
@@ -326,9 +326,9 @@ static void cascade(struct kgroup *top, const struct kgroup_cause *end)
 		list_splice_tail_init(&g->children, &work);
 		WRITE_ONCE(g->nr_children, 0);
 		if (g == top)
-			mark(g, end, true);
+			mark(g, cause, true);
 		else
-			mark(g, g->parent->end, !inherits(g));
+			mark(g, g->parent->cause, !inherits(g));
 	}
 }
 
@@ -336,7 +336,7 @@ static void cascade(struct kgroup *top, const struct kgroup_cause *end)
 static void end_for(struct kgroup *g, int err, const char *why)
 {
 	lockdep_assert_held(&g->tree->lock);
-	if (g->end)
+	if (g->cause)
 		return;
 	g->own.err = err;
 	if (!(current->flags & PF_KTHREAD))
@@ -358,7 +358,7 @@ void kgroup_cancel(struct kgroup *g, int err, const char *why)
 static void group_expire(struct kgroup *g)
 {
 	mutex_lock(&g->tree->lock);
-	if (!g->end)
+	if (!g->cause)
 		cascade(g, &by_deadline);
 	mutex_unlock(&g->tree->lock);
 }
@@ -369,13 +369,13 @@ static void group_expire(struct kgroup *g)
  */
 static void expire_if_free(struct kgroup *g)
 {
-	if (smp_load_acquire(&g->end) || !kgroup_expired(g))
+	if (smp_load_acquire(&g->cause) || !kgroup_expired(g))
 		return;
 	for (; inherits(g); g = g->parent)
 		cond_resched();
 	if (!mutex_trylock(&g->tree->lock))
 		return;
-	if (!g->end)
+	if (!g->cause)
 		cascade(g, &by_deadline);
 	mutex_unlock(&g->tree->lock);
 }
@@ -387,8 +387,8 @@ static void link_or_end(struct kgroup *g)
 
 	lockdep_assert_held(&g->tree->lock);
 	WRITE_ONCE(g->born, true);
-	if (p && p->end) {
-		mark(g, p->end, false);
+	if (p && p->cause) {
+		mark(g, p->cause, false);
 		return;
 	}
 	if (p) {
@@ -429,7 +429,7 @@ static bool release_place(struct kgroup *g, struct kchan_wake *wk)
 	int i;
 
 	lockdep_assert_held(&g->lock);
-	for (i = 0; !g->end && !list_empty(&g->joiners); i++) {
+	for (i = 0; !g->cause && !list_empty(&g->joiners); i++) {
 		if (i == KCHAN_WAKES)
 			return false;
 		if (complete_one(list_first_entry(&g->joiners, struct kgroup_node, list),
@@ -539,8 +539,8 @@ int kgroup_attach(struct kgroup *g, struct kgroup_node *n, struct kchan_waiter *
 	n->waiter = w;
 	kchan_pause(group_attach);
 	spin_lock(&g->lock);
-	if (g->end)
-		err = error_of(g->end);
+	if (g->cause)
+		err = error_of(g->cause);
 	else
 		list_add_tail(&n->list, &g->under);
 	spin_unlock(&g->lock);
@@ -604,8 +604,8 @@ static int wait_in(struct kgroup *g, struct list_head *q, int (*ready)(struct kg
 
 static int take_place(struct kgroup *g)
 {
-	if (g->end)
-		return join_error(g->end);
+	if (g->cause)
+		return join_error(g->cause);
 	if (g->limit && g->members >= g->limit)
 		return KCHAN_WAIT;
 	g->members++;
@@ -615,14 +615,14 @@ static int take_place(struct kgroup *g)
 /* Make @member, not born yet, a member of its parent @g. */
 int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s64 deadline)
 {
-	const struct kgroup_cause *end;
+	const struct kgroup_cause *cause;
 	int r = kgroup_error_or(under, 0);
 
 	if (r)
 		return r;
-	end = end_of(g);
-	if (end)
-		return join_error(end);
+	cause = cause_of(g);
+	if (cause)
+		return join_error(cause);
 	r = wait_in(g, &g->joiners, take_place, under, deadline);
 	if (r)
 		return r;
@@ -630,9 +630,9 @@ int kgroup_join(struct kgroup *g, struct kgroup *member, struct kgroup *under, s
 	r = mutex_lock_killable(&g->tree->lock);
 	if (r)
 		goto give_back;
-	end = end_of(g);	/* even if its timer is late */
-	if (end)
-		r = join_error(end);
+	cause = cause_of(g);	/* its deadline counts even before its timer has fired */
+	if (cause)
+		r = join_error(cause);
 	else if (kchan_killed())
 		r = -EINTR;
 	else
@@ -665,7 +665,7 @@ __poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt)
 
 	poll_wait(file, &g->poll, pt);
 	spin_lock(&g->lock);
-	if (g->end || kgroup_expired(g))
+	if (g->cause || kgroup_expired(g))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	if (!g->members)
 		mask |= EPOLLOUT | EPOLLWRNORM;
@@ -675,7 +675,7 @@ __poll_t kgroup_poll(struct kgroup *g, struct file *file, poll_table *pt)
 
 void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
 {
-	const struct kgroup_cause *end;
+	const struct kgroup_cause *cause;
 
 	expire_if_free(g);
 	memset(info, 0, sizeof(*info));
@@ -689,14 +689,14 @@ void kgroup_fill_info(struct kgroup *g, struct kchan_group_info *info)
 	info->members = g->members;
 	info->failed = g->failed;
 	spin_unlock(&g->lock);
-	end = end_of(g);
-	if (!end)
+	cause = cause_of(g);
+	if (!cause)
 		return;
 	info->children = 0;
 	info->state = KCHAN_ENDED;
-	info->err = end->err;
-	info->by_pid = end->by ? pid_vnr(end->by) : 0;
-	strscpy(info->why, end->why, sizeof(info->why));
+	info->err = cause->err;
+	info->by_pid = cause->by ? pid_vnr(cause->by) : 0;
+	strscpy(info->why, cause->why, sizeof(info->why));
 }
 
 int kgroup_init(void)

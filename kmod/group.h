@@ -15,12 +15,12 @@
  * ended it before.
  *
  * To end a group, the groups below it are walked with a list and not by recursion. Each is marked
- * (group->end, which never changes again) under its own spinlock, and then the calls under it are
+ * (group->cause, which never changes again) under its own spinlock, and then the calls under it are
  * aborted, some in each hold of that. The cause is stored in the group where the end began, and
  * the marks below point to it. All deadlines have one cause, as there is nothing to tell about
  * them. Whether a deadline was first is decided by the clock, under the spinlock of the group
  * that is marked, so whoever looks past the deadline can tell without the tree's lock; see
- * end_of().
+ * cause_of().
  *
  * A member is a child that its parent counts. A place that becomes free goes at once to the first
  * joiner that still waits, so the count falls only if nobody waits for the place. Calls that wait
@@ -37,7 +37,7 @@
  * =======
  *
  *   children, sibling, left, live -> ended	tree->lock
- *   end, members, owned, under, joiners, idlers	kgroup.lock; end is also read without it
+ *   cause, members, owned, under, joiners, idlers	kgroup.lock; cause is also read without it
  *   values					kgroup.lock to add one; read without it
  *
  * Order: tree->lock (mutex) -> kgroup.lock -> kchan_waiter.lock. kgroup.lock and kchan.lock are
@@ -49,8 +49,8 @@
  * Races
  * =====
  *
- *   join with end:	the joiner links itself under tree->lock and reads end there. If it is set,
- *			the place is given back.
+ *   join with end:	the joiner links itself under tree->lock and reads cause there. If that is
+ *			set, the place is given back.
  *   killed join:	its place is given back without tree->lock, as it was not linked yet;
  *			kgroup.lock protects the count.
  *   leave with last close: both leave under tree->lock; the second one finds left set.
@@ -59,12 +59,12 @@
  *			asked again in the hold that gives the place away.
  *   wait with join:	when the last member leaves, the waiting calls are taken off the list in
  *			the same hold of kgroup.lock that gives the place away; a joiner after that
- *			is too late to keep them waiting.
+ *			does not keep them waiting.
  *   end with attach:	see mark(). Past its deadline a group may still be attached to, as the
  *			work of its timer is still to come.
- *   end with the clock: see end_of().
+ *   end with the clock: see cause_of().
  *   two calls that set a key: see insert() in value.c.
- *   last close with last leave: each reads the other's flag under kgroup.lock; the later one
+ *   last close with last leave: each reads the other's flag under kgroup.lock; the second one
  *			takes the group out of its maker's number.
  *
  * How groups go away
@@ -88,7 +88,7 @@
 #define KGROUP_VALUES	256	/* of one group */
 #define KCHAN_GROUP_FLAGS	(KCHAN_FAIL_FAST | KCHAN_FIRST_EXIT | KCHAN_DETACHED)
 
-/* Why and by whom; written before group->end points here. */
+/* Why and by whom; written before group->cause points here. */
 struct kgroup_cause {
 	int err;
 	struct pid *by;			/* NULL: nobody */
@@ -128,8 +128,8 @@ struct kgroup {
 	bool armed;			/* tree->lock: due holds a reference */
 	u32 nr_children;		/* tree->lock to write */
 	struct list_head children, sibling;	/* tree->lock */
-	struct kgroup_cause own;	/* tree->lock until end points to it */
-	const struct kgroup_cause *end;	/* tree->lock and lock to write; NULL: live */
+	struct kgroup_cause own;	/* tree->lock until cause points to it */
+	const struct kgroup_cause *cause;	/* tree->lock and lock to write; NULL: live */
 
 	spinlock_t lock;
 	u32 nr_values;			/* lock */
@@ -175,7 +175,7 @@ static inline long kgroup_error_or(struct kgroup *under, long r)
 	return (under ? kgroup_error(under) : 0) ?: r;
 }
 
-/* As kchan_sleep(); the deadline of @under counts as well: its own timer may be late. */
+/* As kchan_sleep(); the deadline of @under counts as well, as its own timer may fire later. */
 static inline int kgroup_sleep(struct kgroup *under, struct kchan_waiter *w, s64 deadline)
 {
 	int err = kchan_sleep(w, deadline, under ? under->deadline : KTIME_MAX);

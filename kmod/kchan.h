@@ -85,7 +85,7 @@
  * =============
  *
  * A call that parks looks for a peer and queues itself in one critical section, so of two
- * that could meet the later one sees the earlier. Where a commit fails another one has
+ * that could meet, the second sees the first. Where a commit fails another one has
  * succeeded, and that is progress.
  *
  * Pollers queue first (poll_wait()) and look under kchan.lock after that. Whoever changes the

@@ -53,7 +53,7 @@
 	SLEEPS(settle)				\
 	SLEEPS(unpark)				\
 	SLEEPS(uring_finish)			\
-	SLEEPS(uring_late)			\
+	SLEEPS(uring_due)			\
 	SLEEPS(value_looked)			\
 	SPINS(handed)				\
 	SPINS(made_done)			\

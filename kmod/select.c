@@ -334,8 +334,8 @@ static int sleep_any(struct sel *s, struct kgroup *under, s64 deadline)
 	}
 }
 
-/* Queue and wait: 0 if a case was chosen. @late: 0, or the error to return instead of a wait. */
-int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late)
+/* Queue and wait: 0 if a case was chosen. @expired: 0, or the error to return instead of a wait. */
+int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int expired)
 {
 	struct kgroup_node un;
 	int err = under ? kgroup_attach(under, &un, &s->w) : 0;
@@ -343,12 +343,12 @@ int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late)
 	if (err)
 		return err;
 
-	s->w.trial = late;
+	s->w.trial = expired;
 	switch (sel_enqueue(s)) {
 	case SEL_FOUND:	/* even if the group has ended since */
 		break;
 	case SEL_QUEUED:
-		err = late ? kchan_waiter_settle(&s->w, late) : sleep_any(s, under, deadline);
+		err = expired ? kchan_waiter_settle(&s->w, expired) : sleep_any(s, under, deadline);
 		break;
 	case SEL_CHOSEN:
 		err = kchan_waiter_settle(&s->w, 0);
@@ -421,18 +421,18 @@ static int handle_fd(s32 __user *where)
 static int select_run(struct sel *s, struct kchan_select *a, struct kgroup *under,
 		      s32 __user *handle)
 {
-	int r = sel_load(s), late;
+	int r = sel_load(s), expired;
 
 	if (!r)
 		r = kgroup_error_or(under, 0);
 	if (r)
 		return r;
-	late = kchan_deadline_error(a->deadline);
-	r = sel_probe(s, late);
+	expired = kchan_deadline_error(a->deadline);
+	r = sel_probe(s, expired);
 	if (r) {
-		if (late && r == KCHAN_WAIT)
-			return kgroup_error_or(under, late);
-		if (!late && handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
+		if (expired && r == KCHAN_WAIT)
+			return kgroup_error_or(under, expired);
+		if (!expired && handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
 			r = handle_fd(handle);
 			if (!r)
 				return KCHAN_USE_HANDLE;
@@ -440,7 +440,7 @@ static int select_run(struct sel *s, struct kchan_select *a, struct kgroup *unde
 				return r;
 			/* no descriptor is left: wait on the one that the call came on */
 		}
-		r = sel_wait(s, under, a->deadline, late);
+		r = sel_wait(s, under, a->deadline, expired);
 	}
 	if (!r && s->w.res < 0)		/* a shut: the group may have ended before that */
 		r = kgroup_error_or(under, 0);

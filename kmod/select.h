@@ -86,7 +86,7 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle);
 int sel_probe(struct sel *s, bool exact);
 enum sel_how sel_enqueue(struct sel *s);
 void sel_dequeue(struct sel *s);
-int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int late);
+int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int expired);
 int sel_deliver(struct sel *s, struct kchan_mem *dst);
 int sel_finish(struct sel *s);
 long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user *handle,

@@ -224,7 +224,7 @@ static void uring_due(struct kchan_due *due)
 {
 	struct kchan_op *op = container_of(due, struct kchan_op, due);
 
-	kchan_pause(uring_late);
+	kchan_pause(uring_due);
 	kchan_abort(&op->s.w, -ETIMEDOUT, true);
 	op_put(op);
 }
@@ -317,21 +317,21 @@ static void uring_park(struct kchan_op *op, struct issue *is)
 static long start(struct issue *is)
 {
 	struct kchan_op *op = op_new(is);
-	int late = kchan_deadline_error(is->deadline);
+	int expired = kchan_deadline_error(is->deadline);
 	long r;
 
 	if (IS_ERR(op))
 		return PTR_ERR(op);
-	r = sel_probe(&op->s, late);
-	if (r && !late) {
+	r = sel_probe(&op->s, expired);
+	if (r && !expired) {
 		uring_park(op, is);
 		return -EIOCBQUEUED;
 	}
 	if (r == KCHAN_BUSY) {
 		op->s.w.task = current;		/* sleeps itself: no op_done() */
-		r = sel_wait(&op->s, NULL, 0, late);
+		r = sel_wait(&op->s, NULL, 0, expired);
 	} else if (r) {
-		r = kgroup_error_or(op->under, late);
+		r = kgroup_error_or(op->under, expired);
 	} else {
 		waiter_to_done(&op->s.w);
 	}

@@ -12,11 +12,11 @@
 #include "pause.h"
 #include "quota.h"
 
-/* Look for a key from @v, the value set last, down to @end, which is not looked at. */
-static struct kgroup_value *value_find(struct kgroup_value *v, const struct kgroup_value *end,
+/* Look for a key from @v, the value set last, down to @until, which is not looked at. */
+static struct kgroup_value *value_find(struct kgroup_value *v, const struct kgroup_value *until,
 				       const char *key, u32 key_len)
 {
-	for (; v != end; v = v->next)
+	for (; v != until; v = v->next)
 		if (v->key_len == key_len && !memcmp(v->data, key, key_len))
 			return v;
 	return NULL;

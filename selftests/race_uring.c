@@ -76,12 +76,12 @@ TEST_F(uring, a_peer_while_the_deadline_is_at_work)
 {
 	int v = 7;
 
-	ASSERT_TRUE(stop_at("uring_late", ANY, NULL));
+	ASSERT_TRUE(stop_at("uring_due", ANY, NULL));
 	ASSERT_TRUE(submit(&self->ring, self->e[0], &self->x, self->buf, -1, chan_after(50 * MS)));
-	ASSERT_TRUE(stopped_at("uring_late", ANY));
+	ASSERT_TRUE(stopped_at("uring_due", ANY));
 	EXPECT_EQ(0, chan_send(self->e[1], &v, 4, -1, CHAN_NOW));
 	EXPECT_EQ(4, result(&self->ring));
-	ASSERT_TRUE(go_on("uring_late", ANY));
+	ASSERT_TRUE(go_on("uring_due", ANY));
 	EXPECT_EQ(7, self->buf[0]);
 	EXPECT_EQ(1, info_of(self->e[0]).received);
 	io_uring_queue_exit(&self->ring);
@@ -119,7 +119,7 @@ TEST_F(uring, a_deadline_while_the_peer_has_the_lock)
 	for (int64_t ms = 500; !info_of(self->e[0]).parked_receivers; ms *= 2) {
 		ASSERT_GT(PATIENCE, ms);
 		r.deadline = chan_after(ms * MS);
-		ASSERT_TRUE(stop_at("uring_late", ANY, NULL));
+		ASSERT_TRUE(stop_at("uring_due", ANY, NULL));
 		ASSERT_TRUE(race_begin(&r, false));
 		while (!info_of(self->e[0]).parked_receivers &&
 		       __atomic_load_n(&r.ret, __ATOMIC_ACQUIRE) == -9999)
@@ -131,11 +131,11 @@ TEST_F(uring, a_deadline_while_the_peer_has_the_lock)
 	}
 	ASSERT_TRUE(stop_at("uring_finish", ANY, NULL));	/* which would call the deadline off */
 	ASSERT_TRUE(race_start(&s));
-	ASSERT_TRUE(stopped_at("uring_late", ANY));
+	ASSERT_TRUE(stopped_at("uring_due", ANY));
 	EXPECT_EQ(-9999, __atomic_load_n(&r.ret, __ATOMIC_ACQUIRE));
 	EXPECT_EQ(0, race_finish(&s));
 	ASSERT_TRUE(stopped_at("uring_finish", ANY));
-	ASSERT_TRUE(go_on("uring_late", ANY));
+	ASSERT_TRUE(go_on("uring_due", ANY));
 	ASSERT_TRUE(go_on("uring_finish", ANY));
 	EXPECT_EQ(4, race_end(&r));
 	EXPECT_EQ(7, r.buf[0]);
