@@ -75,6 +75,25 @@ static inline bool latency_wakes(struct latency *l, uint64_t n)
 	return false;
 }
 
+/*
+ * A page that is freed goes to a list of its processor's. When that is full the kernel gives
+ * pages back, in one hold of the zone's lock and with interrupts off: as many as have been
+ * freed in a row, with 2 GiB of memory up to 2016. Whoever frees memory has that stretch,
+ * munmap(2) for one, up to 680,000 instructions on 6.12, and a tracer finds it below
+ * kmem_cache_free() where thousands of groups go. It would hide what the module does. So lists
+ * are kept as short as can be: with the memory that this machine has (vm/check) no more
+ * than 93 pages go back at a time. 0 is the kernel's own choice.
+ */
+static inline bool page_lists(unsigned fraction)
+{
+	FILE *f = fopen("/proc/sys/vm/percpu_pagelist_high_fraction", "w");
+	bool ok = f && fprintf(f, "%u", fraction) > 0;
+
+	return f && !fclose(f) && ok;
+}
+
+#define SHORTEST	1000000000
+
 /* The first seconds after a start are the kernel's own. */
 static inline bool latency_start(struct latency *l)
 {
@@ -82,6 +101,8 @@ static inline bool latency_start(struct latency *l)
 
 	*l = (struct latency){};
 	if (icount()) {
+		if (!page_lists(SHORTEST))
+			return false;
 		clock_gettime(CLOCK_BOOTTIME, &up);
 		if (up.tv_sec < 10)
 			sleep(10 - up.tv_sec);
@@ -117,22 +138,19 @@ static inline void latency_stop(struct latency *l)
 {
 	__atomic_store_n(&l->stop, true, __ATOMIC_RELEASE);
 	pthread_join(l->t, NULL);
+	if (icount())
+		page_lists(0);
 }
 
-/* In a test: what was measured since latency_begin() is short enough. */
-#define EXPECT_SHORT(l, what) do {					\
+/* In a test: what was measured since latency_begin() is no longer than @most. */
+#define EXPECT_WITHIN(l, most, what) do {				\
 	int64_t worst_ = latency_end(l, what);				\
 									\
 	EXPECT_LT(0, worst_);						\
 	if (icount())							\
-		EXPECT_GE(LATENCY_LIMIT, worst_);			\
+		EXPECT_GE(most, worst_);				\
 } while (0)
 
-/*
- * The same where thousands of objects, or threads, go: what the kernel's allocators and RCU
- * do then, with interrupts off, is longer than the limit and not the module's, which
- * holds no lock there. It is measured and shown.
- */
-#define SHOW_LATENCY(l, what)	EXPECT_LT(0, latency_end(l, what))
+#define EXPECT_SHORT(l, what)	EXPECT_WITHIN(l, LATENCY_LIMIT, what)
 
 #endif

@@ -7,7 +7,7 @@
 
 #define LONG	64
 
-static char message[LONG] = "more than they have room for", room[LONG];
+static char message[LONG] = "more than they have room for", room[LONG], page[4096];
 
 FIXTURE(latency) { struct latency l; int c[2], n, *armed; };
 
@@ -167,15 +167,19 @@ TEST_F(latency, of_ends_that_close)
 	EXPECT_SHORT(&self->l, "the last close of a sending end");
 	close(e[0]);
 
-	/* short ones: where pages go back to it the kernel takes stretches of its own */
-	ASSERT_EQ(0, chan_make(e, LONG, self->n, 0));
-	for (int i = 0; i < self->n; i++)
-		ASSERT_EQ(0, chan_send(e[1], message, LONG, -1, CHAN_NOW));
-	latency_begin(&self->l);
-	close(e[0]);
-	EXPECT_SHORT(&self->l, "the last close of a receiving end, with messages");
-	EXPECT_EQ(self->n, info_of(e[1]).dropped);
-	close(e[1]);
+	for (int i = 0; i < 2; i++) {	/* in the ring, and in pages of their own */
+		int n = i ? self->n / 4 : self->n;
+		size_t len = i ? sizeof(page) : LONG;
+
+		ASSERT_EQ(0, chan_make(e, len, n, 0));
+		for (int k = 0; k < n; k++)
+			ASSERT_EQ(0, chan_send(e[1], i ? page : message, len, -1, CHAN_NOW));
+		latency_begin(&self->l);
+		close(e[0]);
+		EXPECT_SHORT(&self->l, "the last close of a receiving end, with messages");
+		EXPECT_EQ(n, info_of(e[1]).dropped);
+		close(e[1]);
+	}
 }
 
 /* One channel 1024 times in each of many selects: a node each. */
