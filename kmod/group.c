@@ -131,7 +131,12 @@ struct kgroup *kgroup_alloc(struct kgroup *parent, s64 deadline, u32 flags, u32 
 	init_waitqueue_head(&g->poll);
 	INIT_WORK(&g->expire, expire_work);
 	g->parent = parent ? kgroup_get(parent) : NULL;
+	g->top = parent ? parent->top : g;
 	g->depth = parent ? parent->depth + 1 : 0;
+	atomic_long_set(&g->nr_begun, 1);	/* it remembers nothing yet */
+	atomic_long_set(&g->nr_done, 1);
+	if (parent)
+		kgroup_has_below(parent);
 	g->id = atomic64_inc_return(&next_id);
 	g->flags = flags;
 	g->limit = limit;

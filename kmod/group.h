@@ -14,6 +14,11 @@
  * children, an ended one on none. When the last reference to a group goes, its owner file has
  * ended it before.
  *
+ * A value is looked for in a group and in those above it that have values. Each group remembers
+ * the nearest of these (above), which it keeps, as it keeps all groups above it. A group that gets
+ * its first value while there is a group below it makes all forget that have the same topmost
+ * group, across detached ones; see nearest_above() in value.c.
+ *
  * To end a group, the groups below it are walked with a list and not by recursion. Each is marked
  * (group->cause, which never changes again) under its own spinlock, and then the calls under it are
  * aborted, some in each hold of that. The cause is stored in the group where the end began, and
@@ -39,6 +44,7 @@
  *   children, sibling, left, live -> ended	tree->lock
  *   cause, members, owned, under, joiners, idlers	kgroup.lock; cause is also read without it
  *   values					kgroup.lock to add one; read without it
+ *   above, above_at			kgroup.lock to write; read without it
  *
  * Order: tree->lock (mutex) -> kgroup.lock -> kchan_waiter.lock. kgroup.lock and kchan.lock are
  * never held together. A deadline that passes only queues a work. The tree's lock is held while a
@@ -64,6 +70,7 @@
  *			work of its timer is still to come.
  *   end with the clock: see cause_of().
  *   two calls that set a key: see insert() in value.c.
+ *   a value that is set with a lookup from below: see nearest_above() in value.c.
  *   last close with last leave: each reads the other's flag under kgroup.lock; the second one
  *			takes the group out of its maker's number.
  *
@@ -117,6 +124,7 @@ struct kgroup {
 	refcount_t ref;
 	struct kgroup_tree *tree;
 	struct kgroup *parent;		/* const; referenced; NULL: none */
+	struct kgroup *top;		/* const: the topmost above it, or itself */
 	u64 id;				/* const, as all up to member */
 	u32 flags, limit, depth;
 	ktime_t deadline;		/* the earliest of its own and those above */
@@ -141,6 +149,10 @@ struct kgroup {
 	struct list_head joiners;	/* lock: FIFO for places */
 	struct list_head idlers;	/* lock: wait until no member is left */
 	struct kgroup_value *values;	/* lock to write */
+	bool has_below;			/* lock to write: it is or was the parent of a group */
+	struct kgroup *above;		/* lock to write: nearest with values; NULL: none; if */
+	unsigned long above_at;		/* lock to write: this is top's nr_begun */
+	atomic_long_t nr_begun, nr_done;	/* of a top: groups that got a first value */
 
 	wait_queue_head_t poll;
 	struct kchan_due due;
@@ -186,6 +198,7 @@ static inline int kgroup_sleep(struct kgroup *under, struct kchan_waiter *w, s64
 /* value.c */
 int kgroup_set(struct kgroup *g, const struct kchan_value *v);
 long kgroup_get_value(struct kgroup *g, const struct kchan_value *v);
+void kgroup_has_below(struct kgroup *g);
 void kgroup_free_values(struct kgroup *g);
 
 #endif

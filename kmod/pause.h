@@ -55,12 +55,15 @@
 	SLEEPS(uring_finish)			\
 	SLEEPS(uring_due)			\
 	SLEEPS(value_looked)			\
+	SLEEPS(value_passed)			\
 	SPINS(handed)				\
 	SPINS(made_done)			\
 	SPINS(pair)				\
 	SPINS(pair_half)			\
 	SPINS(park)				\
-	SPINS(sleep)
+	SPINS(sleep)				\
+	SPINS(value_added)			\
+	SPINS(value_begun)
 
 #define KCHAN_PAUSE_NAME(name)	KCHAN_PAUSE_##name,
 enum kchan_pause { KCHAN_PAUSE_POINTS(KCHAN_PAUSE_NAME, KCHAN_PAUSE_NAME) KCHAN_PAUSE_NR };

@@ -12,6 +12,8 @@
 #include "pause.h"
 #include "quota.h"
 
+#define REMEMBER_EVERY	16	/* levels */
+
 /* Look for a key from @v, the value set last, down to @until, which is not looked at. */
 static struct kgroup_value *value_find(struct kgroup_value *v, const struct kgroup_value *until,
 				       const char *key, u32 key_len)
@@ -78,9 +80,17 @@ static int insert(struct kgroup *g, struct kgroup_value *v)
 		spin_unlock(&g->lock);
 	}
 	if (g->nr_values < KGROUP_VALUES) {
+		bool forget = !g->nr_values && g->has_below;
+
+		if (forget)
+			atomic_long_inc(&g->top->nr_begun);
+		kchan_pause(value_begun);
 		g->nr_values++;
 		v->next = seen;
-		smp_store_release(&g->values, v);	/* pairs with the readers */
+		smp_store_release(&g->values, v);	/* pairs with the readers; after nr_begun */
+		kchan_pause(value_added);
+		if (forget)
+			atomic_long_inc_return_release(&g->top->nr_done);
 	} else {
 		err = -EDQUOT;
 	}
@@ -124,21 +134,99 @@ int kgroup_set(struct kgroup *g, const struct kchan_value *a)
 	return err;
 }
 
+/* A group below @g is being made: from now on @g must be announced if it gets a first value. */
+void kgroup_has_below(struct kgroup *g)
+{
+	if (smp_load_acquire(&g->has_below))	/* pairs with the release below */
+		return;
+	spin_lock(&g->lock);	/* a first value that is being added is found by those below */
+	smp_store_release(&g->has_below, true);
+	spin_unlock(&g->lock);
+}
+
+/* Is what @g remembers still the nearest group above it that has values? */
+static bool remembers(struct kgroup *g)
+{
+	/* acquire: g->above is no older than above_at, and a newer one will do as well */
+	return smp_load_acquire(&g->above_at) == atomic_long_read(&g->top->nr_begun);
+}
+
+static void remember(struct kgroup *g, struct kgroup *above, unsigned long at)
+{
+	spin_lock(&g->lock);
+	if (at > g->above_at) {
+		WRITE_ONCE(g->above, above);
+		smp_store_release(&g->above_at, at);	/* pairs with remembers() */
+	}
+	spin_unlock(&g->lock);
+}
+
+/*
+ * The nearest group above @g that has values, or NULL. It is remembered by @g and by some of the
+ * groups passed, so that one made below these has not far to look. A group between may get its
+ * first value meanwhile:
+ *
+ *   looks up from @g				sets a value in a group between
+ *
+ *   reads nr_done
+ *   finds no values between
+ *						raises nr_begun
+ *						adds the value; raises nr_done
+ *   remembers a group above that, as
+ *   of the nr_done that it has read
+ *   the next look: nr_begun is another,
+ *   so it looks again
+ *
+ *						raises nr_begun
+ *   reads nr_done
+ *   finds no values between
+ *						adds the value; raises nr_done
+ *   remembers a group above that, but
+ *   nr_begun was and stays another
+ *
+ * nr_begun is raised before anybody can see the value: whoever has seen it from one group does
+ * not miss it from another.
+ */
+static struct kgroup *nearest_above(struct kgroup *g)
+{
+	struct kgroup *p, *above, *stop;
+	unsigned long at;
+
+	if (remembers(g))
+		return READ_ONCE(g->above);
+	at = atomic_long_read_acquire(&g->top->nr_done);	/* values added before are seen */
+	for (p = g->parent; p && !READ_ONCE(p->values) && !remembers(p); p = p->parent)
+		cond_resched();
+	stop = p;
+	above = p && !READ_ONCE(p->values) ? READ_ONCE(p->above) : p;
+	kchan_pause(value_passed);
+	remember(g, above, at);
+	for (p = g->parent; p != stop; p = p->parent) {
+		if (p->depth % REMEMBER_EVERY == 0)
+			remember(p, above, at);
+		cond_resched();
+	}
+	return above;
+}
+
 /* Look in @g and then in its parents, which @g keeps. */
 long kgroup_get_value(struct kgroup *g, const struct kchan_value *a)
 {
 	char key[KCHAN_KEY_SIZE] kchan_uninitialized;
-	struct kgroup_value *v = NULL;
 	long key_len = get_key(key, a->key);
+	struct kgroup_value *v;
 
 	if (key_len < 0)
 		return key_len;
-	for (; g && !v; g = g->parent) {
+	for (;;) {
 		v = value_find(smp_load_acquire(&g->values), NULL, key, key_len);
+		if (v)
+			break;
+		g = nearest_above(g);
+		if (!g)
+			return -ENODATA;
 		cond_resched();
 	}
-	if (!v)
-		return -ENODATA;
 	if (!a->val && !a->len)
 		return v->len;
 	if (a->len < v->len)

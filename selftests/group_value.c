@@ -213,6 +213,109 @@ TEST(a_long_way_up_finds_every_value)
 	close(fd[n - 1]);
 }
 
+#define KEYS	4
+
+struct one {
+	int fd, parent;		/* parent: its index, or -1 */
+	char val[KEYS];		/* 0: not set */
+};
+
+/* What a walk up from the group @i finds. */
+static int walk(const struct one *g, int i, int key)
+{
+	for (; i >= 0; i = g[i].parent)
+		if (g[i].val[key])
+			return g[i].val[key];
+	return -ENODATA;
+}
+
+static int look(const struct one *g, int i, int key)
+{
+	char name[2] = { 'a' + key }, v = 0;
+	int r = chan_value_get(g[i].fd, name, &v, 1);
+
+	return r == 1 ? v : r;
+}
+
+/*
+ * Groups remember where the values above them are. Groups are made, some detached, values set and
+ * owners closed in any order: at each time every lookup finds what a walk would find.
+ */
+TEST(every_lookup_finds_what_a_walk_would_find)
+{
+	for (int seed = 1, seeds = quick(20, 4); seed <= seeds; seed++) {
+		unsigned rnd = seed;
+		struct one g[150];
+		int n = 0;
+
+		while (n < 150) {
+			unsigned what = rand_r(&rnd) % 8, i = n ? rand_r(&rnd) % n : 0;
+			unsigned key = rand_r(&rnd) % KEYS;
+
+			if (!n || what < 3) {
+				/* mostly one below the other */
+				int parent = !n || !(rand_r(&rnd) % 40) ? -1 :
+					     rand_r(&rnd) % 8 ? n - 1 : (int)i;
+
+				g[n] = (struct one){ .parent = parent, .fd = chan_group(
+					parent < 0 ? -1 : g[parent].fd, CHAN_FOREVER,
+					parent >= 0 && !(rand_r(&rnd) % 6) ? CHAN_DETACHED : 0, 0) };
+				ASSERT_LE(0, g[n].fd);
+				n++;
+			} else if (what == 3) {
+				char name[2] = { 'a' + key }, v = 1 + rand_r(&rnd) % 100;
+
+				ASSERT_EQ(g[i].val[key] ? -EEXIST : 0,
+					  chan_value_set(g[i].fd, name, &v, 1));
+				if (!g[i].val[key])
+					g[i].val[key] = v;
+			} else if (what == 4 && !(rand_r(&rnd) % 4)) {
+				ASSERT_EQ(0, chan_cancel(g[i].fd, 0, NULL));
+			} else {
+				ASSERT_EQ(walk(g, i, key), look(g, i, key)) {
+					TH_LOG("seed %d, group %u of %d", seed, i, n);
+				}
+			}
+		}
+		for (int i = 0; i < n; i++)
+			for (int key = 0; key < KEYS; key++)
+				ASSERT_EQ(walk(g, i, key), look(g, i, key));
+		for (int i = 0; i < n; i++)
+			close(g[i].fd);
+	}
+}
+
+/* A thousand groups between, whose owners have closed; then one of them gets a value. */
+TEST(a_value_set_later_between_is_found)
+{
+	int g = root(), mid, leaf, next, n = quick(1000, 100);
+
+	ASSERT_EQ(0, chan_value_set(g, "k", "top", 3));
+	mid = below(g);
+	leaf = below(mid);
+	for (int i = 0; i < n; i++, leaf = next) {
+		next = chan_group(leaf, CHAN_FOREVER, CHAN_DETACHED, 0);
+		ASSERT_LE(0, next);
+		close(leaf);
+	}
+	EXPECT_STREQ("top", at(leaf, "k"));
+	EXPECT_STREQ("-", at(leaf, "other"));
+	next = below(leaf);
+	EXPECT_STREQ("top", at(next, "k"));
+	ASSERT_EQ(0, chan_value_set(mid, "other", "mid", 3));
+	EXPECT_STREQ("mid", at(next, "other"));
+	EXPECT_STREQ("mid", at(leaf, "other"));
+	EXPECT_STREQ("top", at(leaf, "k"));
+	ASSERT_EQ(0, chan_value_set(mid, "k", "mid", 3));
+	EXPECT_STREQ("mid", at(leaf, "k"));
+	EXPECT_STREQ("mid", at(next, "k"));
+	ASSERT_EQ(0, chan_value_set(leaf, "k", "leaf", 4));
+	EXPECT_STREQ("leaf", at(next, "k"));
+	close2((int[]){ g, mid });
+	EXPECT_STREQ("mid", at(next, "other"));
+	close2((int[]){ leaf, next });
+}
+
 /* ---- at the same time, and elsewhere ---- */
 
 struct setters {

@@ -606,6 +606,107 @@ TEST_F(group, a_key_is_set_while_another_looks_for_it)
 	}
 }
 
+static long r_get(struct racer *r)
+{
+	int v = -1, ret = chan_value_get(r->fd, "key", &v, 4);
+
+	return ret == 4 ? v : ret;
+}
+
+static long get(int g)
+{
+	struct racer r = { .fd = g };
+
+	return r_get(&r);
+}
+
+/* Two lines of groups below one, two of them long; detached ones stand between if @detached. */
+struct lines { int top, mid, leaf[2]; };
+
+static struct lines lines(bool detached)
+{
+	struct lines l = { .top = root() };
+	int flags = detached ? CHAN_DETACHED : 0;
+
+	l.mid = chan_group(l.top, CHAN_FOREVER, flags, 0);
+	for (int i = 0; i < 2; i++) {
+		int g = chan_group(l.mid, CHAN_FOREVER, flags, 0);
+
+		for (int n = 0; n < 40; n++) {
+			int next = chan_group(g, CHAN_FOREVER, n == 20 ? flags : 0, 0);
+
+			close(g);
+			g = next;
+		}
+		l.leaf[i] = g;
+	}
+	return l;
+}
+
+static void close_lines(const struct lines *l)
+{
+	close2((int[]){ l->top, l->mid });
+	close2((int[]){ l->leaf[0], l->leaf[1] });
+}
+
+/* It is set between, after a lookup has passed the group and before that remembers what it found. */
+TEST_F(group, a_value_is_set_in_a_group_that_a_lookup_has_passed)
+{
+	for (int i = 0; i < 4; i++) {
+		struct lines l = lines(i & 1);
+		struct racer g = RACER(r_get, l.leaf[0], .point = "value_passed");
+
+		if (i & 2) {
+			ASSERT_EQ(0, chan_value_set(l.top, "key", &(int){ 1 }, 4));
+		}
+		ASSERT_TRUE(race_start(&g));
+		ASSERT_EQ(0, chan_value_set(l.mid, "key", &(int){ 2 }, 4));
+		EXPECT_EQ(i & 2 ? 1 : -ENODATA, race_finish(&g));
+		EXPECT_EQ(2, get(l.leaf[0]));
+		EXPECT_EQ(2, get(l.leaf[1]));
+		EXPECT_EQ(i & 2 ? 1 : -ENODATA, get(l.top));
+		close_lines(&l);
+	}
+}
+
+/* A lookup begins and ends while a value is about to be added. */
+TEST_F(group, a_lookup_while_a_value_is_about_to_be_added)
+{
+	for (int detached = 0; detached < 2; detached++) {
+		struct lines l = lines(detached);
+		struct racer s = RACER(r_set, l.mid, .point = "value_begun", .buf = { 2 });
+
+		ASSERT_EQ(0, chan_value_set(l.top, "key", &(int){ 1 }, 4));
+		ASSERT_EQ(1, get(l.leaf[0]));
+		ASSERT_TRUE(race_start(&s));
+		EXPECT_EQ(1, get(l.leaf[0]));
+		EXPECT_EQ(1, get(l.leaf[1]));
+		EXPECT_EQ(0, race_finish(&s));
+		EXPECT_EQ(2, get(l.leaf[0]));
+		EXPECT_EQ(2, get(l.leaf[1]));
+		close_lines(&l);
+	}
+}
+
+/* Whoever has seen the value from one group does not miss it from another, which remembers. */
+TEST_F(group, a_value_that_one_group_sees_is_seen_by_all)
+{
+	for (int detached = 0; detached < 2; detached++) {
+		struct lines l = lines(detached);
+		struct racer s = RACER(r_set, l.mid, .point = "value_added", .buf = { 2 });
+
+		ASSERT_EQ(0, chan_value_set(l.top, "key", &(int){ 1 }, 4));
+		ASSERT_EQ(1, get(l.leaf[1]));
+		ASSERT_TRUE(race_start(&s));
+		EXPECT_EQ(2, get(l.leaf[0]));
+		EXPECT_EQ(2, get(l.leaf[1]));
+		EXPECT_EQ(0, race_finish(&s));
+		EXPECT_EQ(2, get(l.leaf[0]));
+		EXPECT_EQ(2, get(l.leaf[1]));
+		close_lines(&l);
+	}
+}
+
 /* ---- born ---- */
 
 /* A group's own deadline passes before it is born: it ends there, without its timer. */
