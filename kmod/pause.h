@@ -43,7 +43,9 @@
 	SLEEPS(poll_queued)			\
 	SLEEPS(recv)				\
 	SLEEPS(relock)				\
+	SLEEPS(select_look)			\
 	SLEEPS(select_looked)			\
+	SLEEPS(select_note)			\
 	SLEEPS(select_probed)			\
 	SLEEPS(select_queued)			\
 	SLEEPS(select_sampled)			\

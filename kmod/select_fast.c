@@ -7,6 +7,9 @@
  *
  * Looking takes no channel's lock, so what it finds is a hint. The descriptors of a chunk are
  * looked up in one hold of the descriptor table's lock, which keeps their channels alive.
+ *
+ * With CHAN_NOW, if no case looks ready, the channels are looked at twice more, to be sure that
+ * there was an instant when none was; see none_ready().
  */
 #include "select.h"
 
@@ -31,7 +34,7 @@ struct choice {
 	struct kchan_case k;
 };
 
-static bool looks_ready(const struct kchan *c, int op)
+static __always_inline bool looks_ready(const struct kchan *c, int op)
 {
 	if (READ_ONCE(c->shut))
 		return true;
@@ -63,21 +66,26 @@ static bool get_chunk(struct kchan_case *k, struct kchan_case __user *uk, unsign
 	return true;
 }
 
-/* The channel of a case, while the table @t is locked. */
-static __always_inline struct kchan *channel_of(const struct fdtable *t, const struct kchan_case *k)
+/* The channel to send to or to receive from at @fd, while the table @t is locked. */
+static __always_inline struct kchan *channel_at(const struct fdtable *t, unsigned int fd, int op)
 {
-	unsigned int fd = k->fd;
 	struct file *file;
-	struct kchan *c;
 
 	if (fd >= t->max_fds)
 		return NULL;
 	file = rcu_dereference_raw(t->fd[array_index_nospec(fd, t->max_fds)]);
-	if (!file || file->f_op != (k->op == KCHAN_SEND ? &kchan_tx_fops : &kchan_rx_fops) ||
+	if (!file || file->f_op != (op == KCHAN_SEND ? &kchan_tx_fops : &kchan_rx_fops) ||
 	    kchan_is_path(file))
 		return NULL;
-	c = file->private_data;
-	return k->op == KCHAN_SEND && k->msg.len > c->msg_max ? NULL : c;
+	return file->private_data;
+}
+
+/* The channel of a case, unless its message is too long for it. */
+static __always_inline struct kchan *channel_of(const struct fdtable *t, const struct kchan_case *k)
+{
+	struct kchan *c = channel_at(t, k->fd, k->op);
+
+	return c && k->op == KCHAN_SEND && k->msg.len > c->msg_max ? NULL : c;
 }
 
 /* With CHAN_PRIO prefer the first; else the k-th with a probability of 1/k. */
@@ -179,7 +187,149 @@ static int take(const struct choice *best, struct kgroup *under, struct kchan_ca
 	return best->i;
 }
 
-/* Returns the index of the case that was chosen, -EINTR, or KCHAN_WAIT if nothing has happened. */
+/* A channel that was not ready, and its seq from before that was seen. */
+struct seen {
+	struct kchan *c;
+	u32 seq;
+};
+
+#define SEEN	64	/* on the stack */
+
+/* Is a case of @op not ready, with nobody changing the channel? Its seq is read before. */
+static __always_inline bool idle(struct kchan *c, int op, u32 *seq)
+{
+	*seq = READ_ONCE(c->seq);
+	smp_rmb();	/* see none_ready() */
+	if (spin_is_locked(&c->lock))
+		return false;
+	smp_rmb();
+	if (looks_ready(c, op))
+		return false;
+	smp_rmb();
+	return !spin_is_locked(&c->lock);
+}
+
+/* What a case names. All else in it has been checked by then. */
+struct name {
+	s32 fd, op;
+};
+
+static bool get_names(struct name *name, const struct kchan_case __user *uk, unsigned int n)
+{
+	if (!user_read_access_begin(uk, n * sizeof(*uk)))
+		return false;
+	for (; n; n--, name++, uk++) {
+		unsafe_get_user(name->fd, &uk->fd, fault);
+		unsafe_get_user(name->op, &uk->op, fault);
+	}
+	user_read_access_end();
+	return true;
+fault:
+	user_read_access_end();
+	return false;
+}
+
+/* Note the channels of a chunk, referenced if @shared; false if one of them may be ready. */
+static bool note_chunk(struct seen **to, const struct name *k, unsigned int n, bool shared)
+{
+	const struct name *end = k + n;
+	struct files_struct *files = current->files;
+	struct seen *s = *to;
+	const struct fdtable *t;
+
+	spin_lock(&files->file_lock);
+	t = files_fdtable(files);
+	for (; k < end; k++) {
+		if (k->fd == -1)
+			continue;
+		s->c = channel_at(t, k->fd, k->op);
+		if (!s->c || !idle(s->c, k->op, &s->seq))
+			break;
+		if (shared)
+			kref_get(&s->c->ref);
+		s++;
+	}
+	spin_unlock(&files->file_lock);
+	*to = s;
+	return k == end;
+}
+
+/* Has no seq risen since it was read? */
+static bool unchanged(const struct seen *s, const struct seen *end)
+{
+	smp_rmb();	/* see none_ready() */
+	for (; s < end; s++)
+		if (READ_ONCE(s->c->seq) != s->seq)
+			return false;
+	return true;
+}
+
+/*
+ * Was there an instant when no case was ready? Then it was not before the call, nor after it. No
+ * channel is locked; false if that can't be told so. Each channel is looked at (idle()), and when
+ * all have been, whether their seqs have risen (unchanged()). The instant is between the two:
+ *
+ *   select				a peer, in one hold of c->lock
+ *
+ *   reads c->seq				A
+ *   c->lock is free, else false
+ *						B: adds to c->seq, as it makes a case ready
+ *   c is not ready
+ *						C
+ *   c->lock is free, else false
+ *						D: adds to c->seq
+ *   looks at the other channels
+ *   --- the instant ---
+ *						E
+ *   c->seq is the same, else false
+ *
+ * Holds that were over before the look (A) are seen in full. One that is under way at the look
+ * shows what may neither have been before it nor be after it: then the lock is not free at one
+ * side of the look or at the other, or it has come and gone in between (C). Of those, and of later
+ * ones (D), all that may make a case ready add to seq, which is seen after the instant as they
+ * were over before it. Holds that add nothing to it leave c->len and c->shut as they are, and
+ * take waiters out of the queues and put none in: what was not ready is not ready after them. What
+ * is not over at the instant (E) comes after it, whether its effect is seen or not.
+ *
+ * This needs a lock that is seen to be held by who sees what is stored under it. That is so where
+ * all see stores in their order, as on x86; elsewhere the slow path tells. While descriptors may
+ * be closed by another thread, the channels are referenced.
+ */
+static noinline bool none_ready(const struct kchan_select *a)
+{
+	struct kchan_case __user *uk = u64_to_user_ptr(a->cases);
+	struct name chunk[CHUNK] kchan_uninitialized;
+	struct seen few[SEEN] kchan_uninitialized;
+	struct seen *seen = few, *s, *end;
+	bool none = false, shared = kchan_shared_fds();
+	unsigned int i, n;
+
+	if (!IS_ENABLED(CONFIG_X86))
+		return false;
+	if (a->n > SEEN)
+		seen = kvmalloc_array(a->n, sizeof(*seen), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!seen)
+		return false;
+	for (i = 0, end = seen; i < a->n; i += n) {
+		n = min_t(unsigned int, a->n - i, CHUNK);
+		if (!get_names(chunk, uk + i, n) || !note_chunk(&end, chunk, n, shared))
+			break;
+		kchan_pause(select_note);
+	}
+	if (i >= a->n)
+		none = unchanged(seen, end);
+	if (shared)
+		for (s = seen; s < end; s++)
+			kchan_put(s->c);
+	if (seen != few)
+		kvfree(seen);
+	return none;
+}
+
+/*
+ * Returns the index of the case that was chosen, -EAGAIN if it may not wait and none was ready,
+ * the error of its group, -EINTR, or KCHAN_WAIT if nothing has happened.
+ */
 int kchan_select_ready(const struct kchan_select *a, struct kgroup *under)
 {
 	struct kchan_case __user *uk = u64_to_user_ptr(a->cases);
@@ -195,11 +345,14 @@ int kchan_select_ready(const struct kchan_select *a, struct kgroup *under)
 		if (!get_chunk(chunk, uk + i, n) ||
 		    !look(&best, chunk, i, n, a->flags & KCHAN_PRIO))
 			break;
+		kchan_pause(select_look);
 	}
 	kchan_pause(select_looked);
 	if (best.c && i == a->n && !kgroup_error_or(under, 0))
 		r = take(&best, under, uk + best.i);
 	if (best.c)
 		kchan_put(best.c);
+	else if (a->deadline == KCHAN_NOW && i == a->n && none_ready(a))
+		r = kgroup_error_or(under, -EAGAIN);
 	return r;
 }

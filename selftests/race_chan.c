@@ -406,6 +406,77 @@ TEST_F(chan, a_message_moves_while_a_select_looks)
 	}
 }
 
+static long r_select_far(struct racer *r)	/* the same, the cases far from one another */
+{
+	struct chan_case k[17];
+	int i;
+
+	for (i = 0; i < 17; i++)
+		k[i] = (struct chan_case){ .fd = -1 };
+	k[0] = chan_recv_case(r->fd, r->buf, 4);
+	k[16] = chan_recv_case(r->other, r->buf + 8, 4);
+	i = chan_select(k, 17, CHAN_PRIO, -1, r->deadline);
+	return i < 0 || k[i].msg.res == 4 ? i : k[i].msg.res;
+}
+
+/* From @from to @to, and at no instant is there none. */
+static bool move(int *from, int *to)
+{
+	return !now(to[1], 1) && take(from[0]) == 1;
+}
+
+/*
+ * The same for a select that looks at some cases at a time and then, as none was ready, looks
+ * again: each time the message has been where it looks no more.
+ */
+TEST_F(chan, a_message_moves_back_and_forth_while_a_select_looks)
+{
+	struct racer r = RACER(r_select_far, 0, .point = "select_look", .deadline = CHAN_NOW);
+	int a[2], b[2];
+
+	ASSERT_EQ(0, chan_make(a, 4, 1, 0));
+	ASSERT_EQ(0, chan_make(b, 4, 1, 0));
+	r.fd = a[0];
+	r.other = b[0];
+	EXPECT_EQ(0, now(b[1], 1));
+	ASSERT_TRUE(race_start(&r));
+	EXPECT_TRUE(move(b, a));
+	ASSERT_TRUE(stop_at("select_looked", ANY, NULL) && go_on("select_look", ANY));
+	ASSERT_TRUE(stopped_at("select_looked", ANY));
+	EXPECT_TRUE(move(a, b));
+	ASSERT_TRUE(stop_at("select_note", ANY, NULL) && go_on("select_looked", ANY));
+	ASSERT_TRUE(stopped_at("select_note", ANY));
+	EXPECT_TRUE(move(b, a));
+	r.point = "select_note";
+	EXPECT_EQ(0, race_finish(&r));
+	EXPECT_EQ(1, number(r.buf));
+	close2(a);
+	close2(b);
+}
+
+/* Ends are closed by another thread while a select looks: both, or that of the senders. */
+TEST_F(chan, an_end_is_closed_while_a_select_looks)
+{
+	for (int way = 0; way < 2; way++) {
+		struct racer r = RACER(r_select_far, 0, .point = "select_note",
+				       .deadline = CHAN_NOW);
+		int a[2], b[2];
+
+		ASSERT_EQ(0, chan_make(a, 4, 1, 0));
+		ASSERT_EQ(0, chan_make(b, 4, 1, 0));
+		r.fd = a[0];
+		r.other = b[0];
+		ASSERT_TRUE(race_start(&r));
+		EXPECT_EQ(0, close(a[1]));
+		if (!way)
+			EXPECT_EQ(0, close(a[0]));
+		EXPECT_EQ(way ? -EPIPE : -EBADF, race_finish(&r));
+		if (way)
+			close(a[0]);
+		close2(b);
+	}
+}
+
 /* An end that a select is about to wait on is closed: it holds the channel, not the file. */
 TEST_F(chan, an_end_is_closed_before_a_select_is_queued)
 {

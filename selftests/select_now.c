@@ -104,4 +104,55 @@ TEST(default_is_not_taken_while_some_case_is_always_ready)
 	close2(idle);
 }
 
+static void *keep_sending(void *arg)
+{
+	struct juggler *j = arg;
+
+	while (!j->stop)
+		if (chan_send(j->a[1], "", 1, -1, SOON))
+			return (void *)1;
+	return NULL;
+}
+
+static void *keep_receiving(void *arg)
+{
+	struct juggler *j = arg;
+	char v;
+
+	/* what is received was not the last: the other sender's message is there, or comes first */
+	for (; !j->stop; j->throws++)
+		if (info_of(j->a[0]).parked_senders == 2)
+			if (chan_recv(j->a[0], &v, 1, -1, SOON) != 1)
+				return (void *)1;
+	return NULL;
+}
+
+/* A message that leaves the buffer is replaced at once by that of a send that waits. */
+TEST(default_is_not_taken_while_messages_are_replaced)
+{
+	struct juggler j = {};
+	pthread_t t[3];
+	void *bad;
+
+	ASSERT_EQ(0, chan_make(j.a, 1, 1, 0));
+	ASSERT_EQ(0, chan_send(j.a[1], "", 1, -1, CHAN_NOW));
+	pthread_create(&t[0], NULL, keep_sending, &j);
+	pthread_create(&t[1], NULL, keep_sending, &j);
+	pthread_create(&t[2], NULL, keep_receiving, &j);
+	for (int i = 0; i < quick(100000, 20000) || (j.throws < 10 && i < 1000000); i++) {
+		struct chan_case c = chan_recv_case(j.a[0], NULL, 0);
+
+		ASSERT_EQ(0, chan_select(&c, 1, 0, -1, CHAN_NOW));
+		ASSERT_EQ(-EMSGSIZE, c.msg.res);
+	}
+	j.stop = true;
+	pthread_join(t[2], &bad);
+	EXPECT_EQ(NULL, bad);
+	EXPECT_EQ(0, chan_shut(j.a[0], 0));
+	pthread_join(t[0], &bad);
+	pthread_join(t[1], &bad);
+	EXPECT_LE(10, j.throws);
+	close2(j.a);
+}
+
 TEST_HARNESS_MAIN
