@@ -177,6 +177,33 @@ double per_op(void (*fn)(void *arg, long ops), void *arg, long ops)
 	return (double)(now() - t) / ops;
 }
 
+void answer_later(void)
+{
+	struct sched_param p = { 0 };
+
+	pin(0);
+	must(sched_setscheduler(0, SCHED_IDLE, &p), "sched_setscheduler");
+}
+
+long sleeps(void)
+{
+	struct rusage u;
+
+	must(getrusage(RUSAGE_THREAD, &u), "getrusage");
+	return u.ru_nvcsw;
+}
+
+void must_have_slept(long before, long times, const char *work)
+{
+	long slept = sleeps() - before;
+
+	if (slept >= 0.9 * times)
+		return;
+	fprintf(stderr, "%s: slept %ld times in %ld waits, the answer was there before\n",
+		work, slept, times);
+	exit(1);
+}
+
 void sleep_while(uint32_t *word, uint32_t value)
 {
 	syscall(SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);

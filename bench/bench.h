@@ -52,6 +52,14 @@ typedef void worker_fn(void *arg, unsigned k, long ops);
 int64_t crew(unsigned n, bool processes, worker_fn *fn, void *arg, long warm, long ops);
 
 /*
+ * Two that ask each other on one processor: who answers runs only while who has asked
+ * sleeps, else the ask would let it run at once, and the answer be there before the wait.
+ */
+void answer_later(void);		/* the calling thread is the one that answers */
+long sleeps(void);			/* the calling thread's, until now */
+void must_have_slept(long before, long times, const char *work);	/* 0.9 of them, or exit 1 */
+
+/*
  * Many threads that do nothing but wait, on small stacks: they sleep until herd_go(),
  * then each calls fn(arg) once. herd_asleep() returns when all of them sleep. They
  * exit together, so that an exit is not counted with what they call.

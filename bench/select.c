@@ -3,7 +3,8 @@
  * Waiting for one of n: chan_select over n channels beside epoll over n pipes, with
  * messages of 64 bytes. One operation of select_first, _last and _random is the send
  * that makes that one ready, finding it, and its receive, in one thread; of
- * select_block, asking another thread to send to a random one, and waiting.
+ * select_block_*, asking another thread or process to send to a random one, and waiting:
+ * a process with threads must keep what it waits for from being closed meanwhile.
  */
 #include "bench.h"
 #include "peer.h"
@@ -19,13 +20,15 @@ static const unsigned counts[] = { 1, 2, 8, 64, 512 };
 
 enum which { FIRST, LAST, RANDOM };
 static const char *const names[] = { "select_first", "select_last", "select_random" };
+static const char *const block_names[] = { "select_block_process", "select_block_thread" };
 
 struct set {
 	unsigned n;
 	bool epoll;			/* else kchan */
 	enum which which;
 	uint32_t random;
-	struct line go;			/* select_block: ask for a message */
+	const char *block;		/* the work's name */
+	struct line go;			/* select_block_*: ask for a message */
 	struct line *lines;
 	struct chan_case *cases;
 	char *msgs;
@@ -108,8 +111,11 @@ static void by_two(void *arg, unsigned k, long ops)
 {
 	struct set *s = arg;
 	char msg[SIZE] = "";
+	long slept = sleeps();
 
-	while (ops--) {
+	if (k)
+		answer_later();
+	for (long i = 0; i < ops; i++) {
 		if (k) {
 			line_recv(&s->go, msg);
 			line_send(&s->lines[pick(s)], msg);
@@ -118,6 +124,8 @@ static void by_two(void *arg, unsigned k, long ops)
 			receive_one(s);
 		}
 	}
+	if (!k)
+		must_have_slept(slept, ops, s->block);
 }
 
 static long operations(const struct set *s)
@@ -135,16 +143,23 @@ static void measure(enum which which, bool epoll, unsigned n)
 	set_close(&s);
 }
 
-static void measure_block(bool epoll, unsigned n)
+static void measure_block(bool threads, bool epoll, unsigned n)
 {
-	struct set s = { .n = n, .epoll = epoll, .which = RANDOM };
+	struct set s = {
+		.n = n, .epoll = epoll, .which = RANDOM, .block = block_names[threads],
+	};
 	long ops;
 
 	set_open(&s);
 	ops = operations(&s) / 2 + 1;
-	row("select_block", epoll ? "epoll" : "kchan", SIZE, n, "ns",
-	    (double)crew(2, false, by_two, &s, ops / 10 + 1, ops) / ops);
+	row(s.block, epoll ? "epoll" : "kchan", SIZE, n, "ns",
+	    (double)crew(2, !threads, by_two, &s, ops / 10 + 1, ops) / ops);
 	set_close(&s);
+}
+
+static bool hot_block(bool threads, bool epoll, unsigned n)
+{
+	return !epoll && (n == 8 || n == 64 || (n == 512 && !threads));
 }
 
 static bool hot(enum which which, bool epoll, unsigned n)
@@ -165,10 +180,12 @@ int main(int argc, char **argv)
 				if (!options.hot || hot(w, epoll, counts[i]))
 					measure(w, epoll, counts[i]);
 	}
-	progress("select_block");
-	for (unsigned i = 0; i < n; i++)
-		for (int epoll = 0; epoll < 2; epoll++)
-			if (!options.hot || (!epoll && (counts[i] == 8 || counts[i] == 512)))
-				measure_block(epoll, counts[i]);
+	for (int threads = 0; threads < 2; threads++) {
+		progress(block_names[threads]);
+		for (unsigned i = 0; i < n; i++)
+			for (int epoll = 0; epoll < 2; epoll++)
+				if (!options.hot || hot_block(threads, epoll, counts[i]))
+					measure_block(threads, epoll, counts[i]);
+	}
 	return 0;
 }

@@ -90,8 +90,11 @@ static void by_two(void *arg, unsigned k, long ops)
 {
 	struct wait *w = arg;
 	char msg[SIZE] = "";
+	long slept = sleeps();
 
-	while (ops--) {
+	if (k)
+		answer_later();
+	for (long i = 0; i < ops; i++) {
 		if (k) {
 			line_recv(&w->go, msg);
 			line_send(&w->line, msg);
@@ -100,6 +103,8 @@ static void by_two(void *arg, unsigned k, long ops)
 			receive(w, msg);
 		}
 	}
+	if (!k)
+		must_have_slept(slept, ops, "timeout_block");
 }
 
 int main(int argc, char **argv)

@@ -463,7 +463,7 @@ impl Bench {
                     select_ready(width, pick, operations)
                 });
             }
-            self.measure(row("select_block", 7000 + 100 * width), |operations| {
+            self.measure(row("select_block_thread", 7000 + 100 * width), |operations| {
                 select_block(width, operations)
             });
         }

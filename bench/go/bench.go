@@ -511,7 +511,7 @@ func (b *bench) selects() {
 		b.measure(row{"select_first", "go", 64, width, cost}, selectReady(n, first))
 		b.measure(row{"select_last", "go", 64, width, cost}, selectReady(n, last))
 		b.measure(row{"select_random", "go", 64, width, cost}, selectReady(n, random()))
-		b.measure(row{"select_block", "go", 64, width, 1500 + cost}, selectBlock(n))
+		b.measure(row{"select_block_thread", "go", 64, width, 1500 + cost}, selectBlock(n))
 	}
 }
 
