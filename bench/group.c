@@ -4,6 +4,7 @@
  * `cancel_all`: until all of them have returned. Its peer is n threads in poll of an
  * eventfd. The others are made and closed over and over: a group; one that is
  * cancelled; a member that joins and leaves; and, to compare, a channel and a pipe.
+ * `value_get` asks a group for the value that one n levels above it has.
  */
 #include "bench.h"
 
@@ -76,6 +77,34 @@ static void pipe_new(void *arg, long ops)
 		must(pipe2(end, O_CLOEXEC), "pipe2");
 		close(end[0]);
 		close(end[1]);
+	}
+}
+
+static void value_get(void *arg, long ops)
+{
+	char value[8];
+
+	while (ops--)
+		must(chan_value_get(*(int *)arg, "key", value, sizeof(value)), "chan_value_get");
+}
+
+static void values(void)
+{
+	static const int depths[] = { 1, 64, 4000 };
+
+	for (unsigned i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
+		int chain[depths[i] + 1];
+
+		if (options.hot && depths[i] != 4000)
+			continue;
+		chain[0] = must(chan_group(-1, CHAN_FOREVER, 0, 0), "chan_group");
+		must(chan_value_set(chain[0], "key", "value", 5), "chan_value_set");
+		for (int k = 1; k <= depths[i]; k++)
+			chain[k] = must(chan_group(chain[k - 1], CHAN_FOREVER, 0, 0), "chan_group");
+		row("value_get", "kchan", 5, depths[i], "ns",
+		    per_op(value_get, &chain[depths[i]], scaled(6000 / (1 + depths[i] / 64))));
+		for (int k = depths[i]; k >= 0; k--)
+			close(chain[k]);
 	}
 }
 
@@ -188,7 +217,7 @@ int main(int argc, char **argv)
 		{ "group_new", "eventfd", eventfd_new, true },
 		{ "group_cancel", "kchan", group_cancel, false },
 		{ "join_leave", "kchan", join_leave, true },
-		{ "make", "kchan", chan_new, false },
+		{ "make", "kchan", chan_new, true },
 		{ "make", "pipe", pipe_new, false },
 	};
 
@@ -200,6 +229,7 @@ int main(int argc, char **argv)
 		if (!options.hot || made[i].hot)
 			row(made[i].work, made[i].peer, 0, 1, "ns",
 			    per_op(made[i].fn, &group, scaled(3000)));
+	values();
 	if (!options.hot)
 		cancel_more_and_more();
 	return 0;

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A send and a receive in one thread, nobody waiting: what the calls themselves
- * cost. n is the capacity, 1.
+ * cost. n is the capacity, 1. kchan-deadline gives both calls a deadline, kchan-under a
+ * group, kchan-both both of them; kchan-rw is write and read of a channel.
  */
 #include "bench.h"
 #include "peer.h"
 
 #include <errno.h>
+#include <libchan.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static char out[MAX_SIZE], in[MAX_SIZE];
 
@@ -53,6 +56,59 @@ static void measure(const struct peer *p, size_t size)
 	line_close(&l);
 }
 
+struct limited {
+	struct line line;
+	int under;
+	int64_t deadline;
+};
+
+static void limited_pair(void *arg, long ops)
+{
+	struct limited *l = arg;
+
+	while (ops--) {
+		must(chan_send(l->line.tx, out, l->line.size, l->under, l->deadline), "chan_send");
+		must(chan_recv(l->line.rx, in, l->line.size, l->under, l->deadline), "chan_recv");
+	}
+}
+
+static void write_read(void *arg, long ops)
+{
+	struct limited *l = arg;
+
+	while (ops--) {
+		must(write(l->line.tx, out, l->line.size), "write");
+		must(read(l->line.rx, in, l->line.size), "read");
+	}
+}
+
+static void measure_ways(size_t size)
+{
+	long ops = scaled(8000 / (1 + size / 1024));
+	int group = must(chan_group(-1, CHAN_FOREVER, 0, 0), "chan_group");
+	int64_t hour = chan_after(INT64_C(3600000000000));
+	const struct way {
+		const char *peer;
+		void (*fn)(void *arg, long ops);
+		int under;
+		int64_t deadline;
+	} ways[] = {
+		{ "kchan-deadline", limited_pair, -1, hour },
+		{ "kchan-under", limited_pair, group, CHAN_FOREVER },
+		{ "kchan-both", limited_pair, group, hour },
+		{ "kchan-rw", write_read, -1, CHAN_FOREVER },
+	};
+
+	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct limited l = { .under = ways[i].under, .deadline = ways[i].deadline };
+
+		line_open(&l.line, peer_named("kchan"), size, 1);
+		row("pair", ways[i].peer, size, 1, "ns", per_op(ways[i].fn, &l, ops));
+		line_close(&l.line);
+	}
+	close(group);
+}
+
 int main(int argc, char **argv)
 {
 	bench_options(argc, argv);
@@ -61,7 +117,10 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < n_sizes; i++)
 		for (const struct peer *p = peers; p->name; p++)
 			if (peer_takes(p, sizes[i], 1) &&
-			    wanted(p, sizes[i], " kchan eventfd mqueue pipe "))
+			    wanted(p, sizes[i], " kchan eventfd pipe "))
 				measure(p, sizes[i]);
+	for (unsigned i = 0; i < n_sizes; i++)
+		if (!options.hot || sizes[i] == 64)
+			measure_ways(sizes[i]);
 	return 0;
 }

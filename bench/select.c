@@ -3,12 +3,14 @@
  * Waiting for one of n: chan_select over n channels beside epoll over n pipes, with
  * messages of 64 bytes. One operation of select_first, _last and _random is the send
  * that makes that one ready, finding it, and its receive, in one thread; of
+ * select_now, finding that nothing is ready. Of
  * select_block_*, asking another thread or process to send to a random one, and waiting:
  * a process with threads must keep what it waits for from being closed meanwhile.
  */
 #include "bench.h"
 #include "peer.h"
 
+#include <errno.h>
 #include <libchan.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -107,6 +109,20 @@ static void alone(void *arg, long ops)
 	}
 }
 
+/* Nothing is ready, and it does not wait for it. */
+static void try(void *arg, long ops)
+{
+	struct set *s = arg;
+	struct epoll_event e;
+
+	while (ops--)
+		if (s->epoll)
+			must(-epoll_wait(s->epfd, &e, 1, 0), "epoll_wait");
+		else
+			must(chan_select(s->cases, s->n, 0, -1, CHAN_NOW) == -EAGAIN ? 0 : -1,
+			     "chan_select");
+}
+
 static void by_two(void *arg, unsigned k, long ops)
 {
 	struct set *s = arg;
@@ -140,6 +156,16 @@ static void measure(enum which which, bool epoll, unsigned n)
 	set_open(&s);
 	row(names[which], epoll ? "epoll" : "kchan", SIZE, n, "ns",
 	    per_op(alone, &s, operations(&s)));
+	set_close(&s);
+}
+
+static void measure_now(bool epoll, unsigned n)
+{
+	struct set s = { .n = n, .epoll = epoll };
+
+	set_open(&s);
+	row("select_now", epoll ? "epoll" : "kchan", SIZE, n, "ns",
+	    per_op(try, &s, operations(&s)));
 	set_close(&s);
 }
 
@@ -180,6 +206,12 @@ int main(int argc, char **argv)
 				if (!options.hot || hot(w, epoll, counts[i]))
 					measure(w, epoll, counts[i]);
 	}
+	progress("select_now");
+	for (unsigned i = 0; i < n; i++)
+		for (int epoll = 0; epoll < 2; epoll++)
+			if (!options.hot ||
+			    (!epoll && (counts[i] == 1 || counts[i] == 8 || counts[i] == 64)))
+				measure_now(epoll, counts[i]);
 	for (int threads = 0; threads < 2; threads++) {
 		progress(block_names[threads]);
 		for (unsigned i = 0; i < n; i++)

@@ -93,7 +93,7 @@ int main(int argc, char **argv)
 	bench_options(argc, argv);
 	progress("stream");
 	for (unsigned i = 0; i < n_sizes; i++) {
-		measure_all(sizes[i], 1, 1, " kchan mqueue pipe ");
+		measure_all(sizes[i], 1, 1, " kchan pipe ");
 		measure_all(sizes[i], 4, 1, "");
 		measure_all(sizes[i], 1, 4, "");
 		measure_all(sizes[i], 4, 4, "");

@@ -141,7 +141,7 @@ int main(int argc, char **argv)
 	}
 	for (const struct way *w = ways; w->peer; w++)
 		for (unsigned n = 1; n <= MOST; n *= MOST)
-			if (!options.hot || (w->prep == prep_command && n == 1))
+			if (!options.hot || w->prep == prep_command)
 				measure(&l, w, n);
 	io_uring_queue_exit(&l.ring);
 	return 0;
