@@ -24,7 +24,7 @@ static cpu_set_t cpus;			/* that the program was started on */
 
 static void usage(const char *program)
 {
-	fprintf(stderr, "usage: %s [--rounds F] [--hot] [--latency]\n", program);
+	fprintf(stderr, "usage: %s [--rounds F] [--hot] [--across] [--latency]\n", program);
 	exit(2);
 }
 
@@ -35,6 +35,8 @@ void bench_options(int argc, char **argv)
 
 		if (!strcmp(argv[i], "--hot"))
 			options.hot = true;
+		else if (!strcmp(argv[i], "--across"))
+			options.across = true;
 		else if (!strcmp(argv[i], "--latency"))
 			options.latency = true;
 		else if (!strcmp(argv[i], "--rounds") && ++i < argc)

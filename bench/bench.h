@@ -18,6 +18,7 @@
 extern struct options {
 	double rounds;			/* multiplies the number of operations */
 	bool hot;			/* only the rows that goals are set for */
+	bool across;			/* only what wakes across processors, of 64 bytes */
 	bool latency;			/* also p50, p99, p999 */
 } options;
 

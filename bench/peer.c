@@ -286,8 +286,8 @@ bool wanted(const struct peer *p, size_t size, const char *hot)
 {
 	char name[20];
 
-	if (!options.hot)
-		return true;
+	if ((options.hot || options.across) && size != (p->max < 64 ? p->max : 64))
+		return false;
 	snprintf(name, sizeof(name), " %s ", p->name);
-	return strstr(hot, name) && size == (p->max < 64 ? p->max : 64);
+	return !options.hot || strstr(hot, name);
 }

@@ -94,7 +94,7 @@ static void measure_all(const char *work, bool processes)
 int main(int argc, char **argv)
 {
 	bench_options(argc, argv);
-	if (!options.hot)
+	if (!options.hot && !options.across)
 		measure_all("pingpong_thread", false);
 	measure_all("pingpong_process", true);
 	return 0;

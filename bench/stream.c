@@ -90,16 +90,21 @@ static void measure_capacities(void)
 
 int main(int argc, char **argv)
 {
+	const char *across;
+
 	bench_options(argc, argv);
+	across = options.across ? " kchan " : "";
 	progress("stream");
 	for (unsigned i = 0; i < n_sizes; i++) {
 		measure_all(sizes[i], 1, 1, " kchan pipe ");
 		measure_all(sizes[i], 4, 1, "");
 		measure_all(sizes[i], 1, 4, "");
-		measure_all(sizes[i], 4, 4, "");
+		measure_all(sizes[i], 16, 1, across);
+		measure_all(sizes[i], 1, 16, across);
+		measure_all(sizes[i], 4, 4, across);
 		measure_all(sizes[i], 16, 16, " kchan ");
 	}
-	if (!options.hot)
+	if (!options.hot && !options.across)
 		measure_capacities();
 	return 0;
 }
