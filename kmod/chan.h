@@ -37,7 +37,11 @@ long kchan_send(struct kchan *c, struct kchan_payload *p, struct kgroup *under, 
 long kchan_recv(struct kchan *c, size_t room, struct kchan_mem *dst, u32 *tag,
 		struct kgroup *under, s64 deadline);
 long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 deadline);
+long kchan_send_short_under(struct kchan *c, const void __user *buf, u32 len,
+			    struct kgroup *under, s64 deadline);
 long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline);
+long kchan_recv_short_as(struct kchan *c, void __user *buf, size_t room, struct kgroup *under,
+			 s64 deadline);
 
 static inline bool kchan_has_packets(const struct kchan *c)
 {

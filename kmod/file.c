@@ -19,11 +19,15 @@
 #include "msg.h"
 #include "select.h"
 
-static int get_xfer(struct kchan_xfer *x, struct kgroup **under, unsigned int cmd,
-		    unsigned long arg)
+static __always_inline int get_xfer(struct kchan_xfer *x, struct kgroup **under,
+				    unsigned int cmd, unsigned long arg)
 {
-	int err = kchan_args(x, sizeof(*x), KCHAN_XFER_V1, cmd, arg);
+	int err;
 
+	if (likely(_IOC_SIZE(cmd) == sizeof(*x)))	/* in line, as its size is known */
+		err = copy_struct_in(x, (void __user *)arg, sizeof(*x)) ? 0 : -EFAULT;
+	else
+		err = kchan_args(x, sizeof(*x), KCHAN_XFER_V1, cmd, arg);
 	if (err)
 		return err;
 	if (x->flags || x->peer_tag)
@@ -33,7 +37,7 @@ static int get_xfer(struct kchan_xfer *x, struct kgroup **under, unsigned int cm
 }
 
 /* Store the tag of the peer. A failure changes nothing, as the transfer has happened. */
-static void put_tag(struct kchan_xfer *x, u32 tag, unsigned long arg)
+static void put_tag(const struct kchan_xfer *x, u32 tag, unsigned long arg)
 {
 	if (x->tag)
 		put_user(tag, &((struct kchan_xfer __user *)arg)->peer_tag);
@@ -58,40 +62,81 @@ static long send_user(struct kchan *c, void __user *buf, size_t len, u32 *tag,
 	return r;
 }
 
-static long do_send(struct kchan *c, unsigned int cmd, unsigned long arg)
+/* A message that fits a slot, and no tag: both are for the fast paths. */
+static bool is_short(const struct kchan_xfer *x)
 {
-	struct kgroup *under;
-	struct kchan_xfer x;
+	return likely(x->len <= KCHAN_INLINE && !x->tag);
+}
+
+static long send_short(struct kchan *c, const struct kchan_xfer *x, struct kgroup *under)
+{
+	void __user *buf = u64_to_user_ptr(x->buf);
+
+	return under ? kchan_send_short_under(c, buf, x->len, under, x->deadline) :
+		       kchan_send_short(c, buf, x->len, x->deadline);
+}
+
+static long send_long(struct kchan *c, const struct kchan_xfer *x, struct kgroup *under,
+		      unsigned long arg)
+{
+	u32 tag = x->tag;
+	long r;
+
+	if (x->len > c->msg_max)	/* which need not fit send_user()'s size_t */
+		return -EMSGSIZE;
+	r = send_user(c, u64_to_user_ptr(x->buf), x->len, &tag, under, x->deadline);
+	if (r >= 0)
+		put_tag(x, tag, arg);
+	return r;
+}
+
+static noinline long do_send(struct kchan *c, unsigned int cmd, unsigned long arg)
+{
+	struct kgroup *under kchan_uninitialized;
+	struct kchan_xfer x kchan_uninitialized;
 	long r = get_xfer(&x, &under, cmd, arg);
-	u32 tag;
 
 	if (r)
 		return r;
-	tag = x.tag;
-	r = x.len > c->msg_max ? -EMSGSIZE :
-		send_user(c, u64_to_user_ptr(x.buf), x.len, &tag, under, x.deadline);
-	if (r >= 0)
-		put_tag(&x, tag, arg);
+	r = is_short(&x) ? send_short(c, &x, under) : send_long(c, &x, under, arg);
 	if (under)
 		kgroup_put(under);
 	return r;
 }
 
-static long do_recv(struct kchan *c, unsigned int cmd, unsigned long arg)
+static long recv_short(struct kchan *c, const struct kchan_xfer *x, struct kgroup *under,
+		       size_t room)
 {
-	struct kchan_mem dst = {};
-	struct kgroup *under;
-	struct kchan_xfer x;
+	void __user *buf = u64_to_user_ptr(x->buf);
+
+	return under ? kchan_recv_short_as(c, buf, room, under, x->deadline) :
+		       kchan_recv_short(c, buf, room, x->deadline);
+}
+
+static long recv_tagged(struct kchan *c, const struct kchan_xfer *x, struct kgroup *under,
+			size_t room, unsigned long arg)
+{
+	struct kchan_mem dst = { .buf = u64_to_user_ptr(x->buf) };
+	u32 tag = x->tag;
+	long r = kchan_recv(c, room, &dst, &tag, under, x->deadline);
+
+	if (r >= 0)
+		put_tag(x, tag, arg);
+	return r;
+}
+
+/* How much room there is says nothing about the message: only a tag needs the general path. */
+static noinline long do_recv(struct kchan *c, unsigned int cmd, unsigned long arg)
+{
+	struct kgroup *under kchan_uninitialized;
+	struct kchan_xfer x kchan_uninitialized;
 	long r = get_xfer(&x, &under, cmd, arg);
-	u32 tag;
+	size_t room;
 
 	if (r)
 		return r;
-	tag = x.tag;
-	dst.buf = u64_to_user_ptr(x.buf);
-	r = kchan_recv(c, min_t(u64, x.len, INT_MAX), &dst, &tag, under, x.deadline);
-	if (r >= 0)
-		put_tag(&x, tag, arg);
+	room = min_t(u64, x.len, INT_MAX);
+	r = likely(!x.tag) ? recv_short(c, &x, under, room) : recv_tagged(c, &x, under, room, arg);
 	if (under)
 		kgroup_put(under);
 	return r;
@@ -124,10 +169,6 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	int side = kchan_side_of(file);
 
 	switch (KCHAN_BARE(cmd)) {
-	case KCHAN_BARE(KCHAN_IOC_SEND):
-		return side == KCHAN_SIDE_TX ? do_send(c, cmd, arg) : -EBADF;
-	case KCHAN_BARE(KCHAN_IOC_RECV):
-		return side == KCHAN_SIDE_RX ? do_recv(c, cmd, arg) : -EBADF;
 	case KCHAN_BARE(KCHAN_IOC_SENDM):
 		return side == KCHAN_SIDE_TX ? kchan_batch(c, side, cmd, arg) : -EBADF;
 	case KCHAN_BARE(KCHAN_IOC_RECVM):
@@ -136,7 +177,7 @@ static long end_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return do_shut(c, side, cmd, arg);
 	case KCHAN_BARE(KCHAN_IOC_INFO):
 		return chan_info(c, side, cmd, arg);
-	default:	/* the short calls of this side were handled before */
+	default:	/* sends and receives of this side were handled before */
 		if (cmd == FIONREAD && side == KCHAN_SIDE_RX)	/* as a datagram socket's */
 			return put_user((int)kchan_next_len(c), (int __user *)arg);
 		return kchan_ioctl_any(cmd, arg, false, true);
@@ -161,6 +202,8 @@ static long tx_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return send_bare(file->private_data, cmd, arg, KCHAN_FOREVER);
 	if (bare == KCHAN_IOC_SEND_NOW(0))
 		return send_bare(file->private_data, cmd, arg, KCHAN_NOW);
+	if (bare == KCHAN_BARE(KCHAN_IOC_SEND))
+		return do_send(file->private_data, cmd, arg);
 	return end_ioctl(file, cmd, arg);
 }
 
@@ -173,6 +216,8 @@ static long rx_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return kchan_recv_short(file->private_data, buf, _IOC_SIZE(cmd), KCHAN_FOREVER);
 	if (bare == KCHAN_IOC_RECV_NOW(0))
 		return kchan_recv_short(file->private_data, buf, _IOC_SIZE(cmd), KCHAN_NOW);
+	if (bare == KCHAN_BARE(KCHAN_IOC_RECV))
+		return do_recv(file->private_data, cmd, arg);
 	return end_ioctl(file, cmd, arg);
 }
 

@@ -188,7 +188,8 @@ static __always_inline struct kchan_node *plain_receive(struct kchan *c, u32 len
 }
 
 /* Hand the message off to such a receive and wake it. */
-static void hand_short(struct kchan *c, struct kchan_node *n, const u64 *words, u32 len)
+static __always_inline void hand_short(struct kchan *c, struct kchan_node *n,
+				       const u64 *words, u32 len)
 	__releases(&c->lock)
 {
 	struct kchan_waiter *w = n->waiter;
@@ -211,8 +212,8 @@ static void hand_short(struct kchan *c, struct kchan_node *n, const u64 *words, 
 }
 
 /* Send a short message that can't simply be buffered. c->lock is held. */
-static noinline long send_short_slow(struct kchan *c, struct kchan_payload *p, u32 len,
-				     s64 deadline)
+static __always_inline long send_other(struct kchan *c, struct kchan_payload *p, u32 len,
+				       struct kgroup *under, s64 deadline)
 	__releases(&c->lock)
 {
 	struct kchan_node *n = plain_receive(c, len);
@@ -224,7 +225,24 @@ static noinline long send_short_slow(struct kchan *c, struct kchan_payload *p, u
 	p->len = len;
 	p->tag = 0;
 	p->pkt = NULL;
-	return send_slow(c, p, NULL, deadline);
+	return send_slow(c, p, under, deadline);
+}
+
+static noinline long send_short_slow(struct kchan *c, struct kchan_payload *p, u32 len,
+				     s64 deadline)
+	__releases(&c->lock)
+{
+	return send_other(c, p, len, NULL, deadline);
+}
+
+/* Only a plain call must not pay for a group, so that has functions of its own. */
+static noinline long send_short_slow_under(struct kchan *c, struct kchan_payload *p, u32 len,
+					   struct kgroup *under, s64 deadline)
+	__releases(&c->lock)
+{
+	long r = send_other(c, p, len, under, deadline);
+
+	return r < 0 ? kgroup_error_or(under, r) : r;
 }
 
 /* The fast path of a send: the message fits a slot, and nobody waits. */
@@ -240,6 +258,29 @@ long kchan_send_short(struct kchan *c, const void __user *buf, u32 len, s64 dead
 	spin_lock(&c->lock);
 	if (!just_room(c))
 		return send_short_slow(c, &p, len, deadline);
+	push_words(c, p.words, len);
+	sent(c, 1);
+	return 0;
+}
+
+/* The same under a group. Its error comes before all but that of a message that can't be read. */
+long kchan_send_short_under(struct kchan *c, const void __user *buf, u32 len,
+			    struct kgroup *under, s64 deadline)
+{
+	struct kchan_payload p kchan_uninitialized;
+	long r;
+
+	if (unlikely(len > c->msg_max))
+		return -EMSGSIZE;
+	if (!copy_short_in(p.data, buf, len))
+		return -EFAULT;
+	r = kgroup_error(under);
+	if (unlikely(r))
+		return r;
+	kchan_pause(send);
+	spin_lock(&c->lock);
+	if (!just_room(c))
+		return send_short_slow_under(c, &p, len, under, deadline);
 	push_words(c, p.words, len);
 	sent(c, 1);
 	return 0;
@@ -367,17 +408,33 @@ static noinline long recv_short_slow(struct kchan *c, void __user *buf, u32 room
 	return kchan_deliver(c, &in, &dst);
 }
 
-/* The fast path of a receive: a message is buffered that fits a slot, and nobody waits. */
-long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
+/* The same for a call under a group, or with KCHAN_NO_EMPTY. c->lock is held. */
+static noinline long recv_short_slow_as(struct kchan *c, void __user *buf, size_t room,
+					struct kgroup *under, s64 deadline)
+	__releases(&c->lock)
+{
+	struct kchan_holder nobody = { .user = NULL };
+	struct kchan_mem dst = { .buf = buf };
+	struct kchan_payload in kchan_uninitialized;
+	long r;
+
+	if (kchan_has_packets(c)) {
+		spin_unlock(&c->lock);
+		return kchan_recv(c, room, &dst, NULL, under, deadline);
+	}
+	in.tag = 0;
+	in.pkt = NULL;
+	r = recv_slow(c, room, 0, &in, &nobody, under, deadline);
+	return r < 0 ? kgroup_error_or(under, r) : kchan_deliver(c, &in, &dst);
+}
+
+/* Take the next message, which just_message() has seen, and copy it out. c->lock is held. */
+static __always_inline long take_short(struct kchan *c, void __user *buf)
+	__releases(&c->lock)
 {
 	struct kchan_payload in kchan_uninitialized;
-	u32 len;
+	u32 len = pop_words(c, in.words, &in.tag);
 
-	kchan_pause(recv);
-	spin_lock(&c->lock);
-	if (!just_message(c, room) || unlikely(c->head->len > KCHAN_INLINE))
-		return recv_short_slow(c, buf, room, deadline);
-	len = pop_words(c, in.words, &in.tag);
 	received(c, 1);
 	if (likely(copy_short_out(buf, in.data, len) && !kchan_killed())) {
 		atomic64_inc(&c->received);
@@ -387,4 +444,29 @@ long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
 	in.pkt = NULL;
 	kchan_requeue(c, &in);
 	return kchan_killed() ? -EINTR : -EFAULT;
+}
+
+/* The fast path of a receive: a message is buffered that fits a slot, and nobody waits. */
+long kchan_recv_short(struct kchan *c, void __user *buf, u32 room, s64 deadline)
+{
+	kchan_pause(recv);
+	spin_lock(&c->lock);
+	if (!just_message(c, room) || unlikely(c->head->len > KCHAN_INLINE))
+		return recv_short_slow(c, buf, room, deadline);
+	return take_short(c, buf);
+}
+
+/* The same under a group, whose error comes first, or for read(2), with KCHAN_NO_EMPTY in @room. */
+long kchan_recv_short_as(struct kchan *c, void __user *buf, size_t room, struct kgroup *under,
+			 s64 deadline)
+{
+	long r = kgroup_error_or(under, 0);
+
+	if (unlikely(r))
+		return r;
+	kchan_pause(recv);
+	spin_lock(&c->lock);
+	if (!just_message(c, room) || unlikely(c->head->len > KCHAN_INLINE))
+		return recv_short_slow_as(c, buf, room, under, deadline);
+	return take_short(c, buf);
 }
