@@ -229,39 +229,78 @@ static s64 iocb_deadline(struct kiocb *iocb)
 	return data_race(iocb->ki_filp->f_flags) & O_NONBLOCK ? KCHAN_NOW : KCHAN_FOREVER;
 }
 
+/* The start of what is left of a plain buffer: no vector, no registered or kernel memory. */
+static void __user *plain_buffer(const struct iov_iter *iter)
+{
+	return iter->ubuf + iter->iov_offset;
+}
+
+/* As iov_iter_advance() does it for a plain buffer. */
+static void advance_plain(struct iov_iter *iter, size_t n)
+{
+	iter->iov_offset += n;
+	iter->count -= n;
+}
+
+static noinline long read_scattered(struct kchan *c, struct iov_iter *to, size_t room,
+				    s64 deadline)
+{
+	struct kchan_mem dst = { .iter = to };
+
+	return kchan_recv(c, room, &dst, NULL, NULL, deadline);
+}
+
 /* An empty message can't be read, as 0 would mean end of file. */
 static ssize_t kchan_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct kchan *c = iocb->ki_filp->private_data;
-	struct kchan_mem dst = { .iter = to };
+	size_t room = iov_iter_count(to) | KCHAN_NO_EMPTY;
 	long r;
 
 	if (!c->msg_max)
 		return -EINVAL;
 	if (!iov_iter_count(to))
 		return 0;
-	r = kchan_recv(c, iov_iter_count(to) | KCHAN_NO_EMPTY, &dst, NULL, NULL,
-		       iocb_deadline(iocb));
+	if (likely(iter_is_ubuf(to))) {
+		r = kchan_recv_short_as(c, plain_buffer(to), room, NULL, iocb_deadline(iocb));
+		if (likely(r >= 0)) {
+			advance_plain(to, r);
+			return r;
+		}
+	} else {
+		r = read_scattered(c, to, room, iocb_deadline(iocb));
+	}
 	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+}
+
+static noinline long write_long(struct kchan *c, struct iov_iter *from, size_t len, s64 deadline)
+{
+	struct kchan_payload p kchan_uninitialized;
+	struct kchan_mem src = { .iter = from };
+	long r;
+
+	if (len > c->msg_max)
+		return -EMSGSIZE;
+	p.tag = 0;
+	r = kchan_load(c, &p, &src, len);
+	return r ?: kchan_send(c, &p, NULL, deadline);
 }
 
 static ssize_t kchan_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
 	struct kchan *c = iocb->ki_filp->private_data;
 	size_t len = iov_iter_count(from);
-	struct kchan_payload p kchan_uninitialized;
-	struct kchan_mem src = { .iter = from };
 	long r;
 
 	if (!c->msg_max || !len)
 		return -EINVAL;
-	if (len > c->msg_max)
-		return -EMSGSIZE;
-	p.tag = 0;
-	r = kchan_load(c, &p, &src, len);
-	if (r)
-		return r;
-	r = kchan_send(c, &p, NULL, iocb_deadline(iocb));
+	if (likely(len <= KCHAN_INLINE && iter_is_ubuf(from))) {
+		r = kchan_send_short(c, plain_buffer(from), len, iocb_deadline(iocb));
+		if (likely(r >= 0))
+			advance_plain(from, len);
+	} else {
+		r = write_long(c, from, len, iocb_deadline(iocb));
+	}
 	return r < 0 ? r : len;
 }
 
