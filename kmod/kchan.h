@@ -22,7 +22,7 @@
  * each does exactly what the slow path would do, or nothing: a message that nobody waits
  * for (just_room(), just_message()), some of them in one hold of the lock (batch.c), one
  * that is handed to a plain receive (hand_short()), and a select with a case that looks
- * ready (select_fast.c).
+ * ready, or with CHAN_NOW and none that is (select_fast.c).
  *
  * Locking
  * =======
@@ -142,7 +142,8 @@ struct kchan {
 	struct list_head returned;	/* lock: put back, ahead of the ring */
 	u64 sent, dropped;		/* lock */
 	atomic64_t received;
-	u32 seq;			/* lock to write: rises when a call may become ready */
+	u32 seq;			/* lock to write: rises when a call may become ready, */
+					/* in the same hold; see none_ready() */
 	struct kref ref;
 	wait_queue_head_t rx_poll, tx_poll;
 	struct file *file[2];		/* lock; NULL once released */

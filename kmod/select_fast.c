@@ -80,14 +80,6 @@ static __always_inline struct kchan *channel_at(const struct fdtable *t, unsigne
 	return file->private_data;
 }
 
-/* The channel of a case, unless its message is too long for it. */
-static __always_inline struct kchan *channel_of(const struct fdtable *t, const struct kchan_case *k)
-{
-	struct kchan *c = channel_at(t, k->fd, k->op);
-
-	return c && k->op == KCHAN_SEND && k->msg.len > c->msg_max ? NULL : c;
-}
-
 /* With CHAN_PRIO prefer the first; else the k-th with a probability of 1/k. */
 static bool prefer(struct choice *best, bool prio)
 {
@@ -120,8 +112,8 @@ static bool look(struct choice *best, const struct kchan_case *k, unsigned int f
 			continue;
 		if (unlikely(odd(k)))
 			break;
-		c = channel_of(t, k);
-		if (!c)
+		c = channel_at(t, k->fd, k->op);
+		if (!c || (k->op == KCHAN_SEND && k->msg.len > c->msg_max))
 			break;
 		if (looks_ready(c, k->op) && prefer(best, prio)) {
 			new = c;
@@ -193,7 +185,7 @@ struct seen {
 	u32 seq;
 };
 
-#define SEEN	64	/* on the stack */
+#define SEEN	32	/* on the stack */
 
 /* Is a case of @op not ready, with nobody changing the channel? Its seq is read before. */
 static __always_inline bool idle(struct kchan *c, int op, u32 *seq)
@@ -287,9 +279,9 @@ static bool unchanged(const struct seen *s, const struct seen *end)
  * shows what may neither have been before it nor be after it: then the lock is not free at one
  * side of the look or at the other, or it has come and gone in between (C). Of those, and of later
  * ones (D), all that may make a case ready add to seq, which is seen after the instant as they
- * were over before it. Holds that add nothing to it leave c->len and c->shut as they are, and
- * take waiters out of the queues and put none in: what was not ready is not ready after them. What
- * is not over at the instant (E) comes after it, whether its effect is seen or not.
+ * were over before it. Holds that add nothing to it leave c->len and c->shut as they are, unless c
+ * was shut before, and so ready. They take waiters out of the queues and put none in: what was not
+ * ready is not ready after them. What is not over at the instant (E) comes after it.
  *
  * This needs a lock that is seen to be held by who sees what is stored under it. That is so where
  * all see stores in their order, as on x86; elsewhere the slow path tells. While descriptors may

@@ -14,6 +14,18 @@ static long r_select(struct racer *r)	/* of @fd, or a message of @other */
 	return i < 0 || k[i].msg.res == 4 ? i : k[i].msg.res;
 }
 
+/* The same with a case that polls, in vain: it does not look before it probes. */
+static long r_select_probe(struct racer *r)
+{
+	struct chan_case k[3] = {
+		chan_recv_case(r->fd, r->buf, 4), chan_recv_case(r->other, r->buf + 8, 4),
+		{ .fd = r->other, .op = CHAN_POLL, .events = POLLPRI },
+	};
+	int i = chan_select(k, 3, CHAN_PRIO, r->under ?: -1, r->deadline);
+
+	return i < 0 || k[i].msg.res == 4 ? i : k[i].msg.res;
+}
+
 static long r_poll_select(struct racer *r)	/* @fd readable, or a message of @other */
 {
 	struct chan_case k[2] = { { .fd = r->fd, .op = CHAN_POLL, .events = POLLIN },
@@ -389,6 +401,8 @@ TEST_F(chan, a_message_moves_while_a_select_looks)
 
 		ASSERT_EQ(0, chan_make(a, 4, 1, 0));
 		ASSERT_EQ(0, chan_make(b, 4, 1, 0));
+		if (way)
+			r.fn = r_select_probe;
 		r.fd = a[0];
 		r.other = b[0];
 		r.deadline = CHAN_NOW;
