@@ -7,6 +7,7 @@
 #include <linux/random.h>
 
 #include "chan.h"
+#include "compat.h"
 #include "copy.h"
 #include "fd.h"
 #include "msg.h"
@@ -59,84 +60,138 @@ void sel_put_revents(struct sel *s, unsigned int i, u32 revents)
 	PUT(s, i, revents, revents);
 }
 
-/* Take a reference to the channel or target of a case. */
-static int load_object(struct sel *s, unsigned int i, const struct kchan_case *k)
-{
-	struct sel_case *sc = &s->cs[i];
-	struct kchan *c;
-	int err;
-
-	if (k->op == KCHAN_POLL) {
-		err = sel_target_get(&sc->target, k->fd);
-		if (err)
-			return err;
-		sc->events = k->events;
-		s->polls++;
-		return 0;
-	}
-	c = kchan_from_fd(k->fd, k->op == KCHAN_SEND ? KCHAN_SIDE_TX : KCHAN_SIDE_RX);
-	if (IS_ERR(c))
-		return PTR_ERR(c);
-	sc->c = c;
-	return k->op == KCHAN_RECV && !s->w.holder.user ? kchan_holder_get(&s->w.holder, c) : 0;
-}
-
 /* The bits of poll(2); others are refused, so that they can get a meaning. */
 #define POLL_EVENTS (POLLIN | POLLPRI | POLLOUT | POLLERR | POLLHUP | POLLNVAL | POLLRDNORM | \
 	POLLRDBAND | POLLWRNORM | POLLWRBAND | POLLMSG | POLLREMOVE | POLLRDHUP)
 
-/* Check every case and take its channel, and only then copy in the messages. */
-int sel_load(struct sel *s)
+#define CHUNK	8
+
+/*
+ * Copy in cases from @i on, at most @n and at most a chunk: their number, or -EFAULT. Unless
+ * each res can be stored, nothing happens at all. If a chunk fails, one case is tried, as there
+ * may be another error before the fault.
+ */
+static int get_chunk(struct sel *s, unsigned int i, struct kchan_case *k, unsigned int n)
 {
-	unsigned int i, sends = 0;
-	struct kchan_case k;
+	n = min_t(unsigned int, n, CHUNK);
+	if (BITS_PER_LONG == 64 && !s->compat && !s->armed &&
+	    copy_cases_in(k, (struct kchan_case __user *)s->ucases + i, n))
+		return n;
+	if (sel_get_case(s, i, k) || (!s->armed && sel_put_res(s, i, k->msg.res)))
+		return -EFAULT;
+	return 1;
+}
+
+static int take_channel(struct sel *s, unsigned int i, const struct kchan_case *k,
+			struct file *file)
+{
+	struct sel_case *sc = &s->cs[i];
+
+	if (file->f_op != (k->op == KCHAN_SEND ? &kchan_tx_fops : &kchan_rx_fops))
+		return kchan_is_ours(file) ? -EBADF : -ENOTTY;
+	sc->c = file->private_data;
+	kref_get(&sc->c->ref);
+	sc->node.waiter = &s->w;
+	sc->node.idx = i;
+	INIT_LIST_HEAD(&sc->node.list);
+	sc->buf = (void __force __user *)k->msg.buf;
+	sc->fds = (void __force __user *)k->msg.fds;
+	sc->node.room = min_t(size_t, k->msg.len, INT_MAX);
+	sc->node.fd_room = k->msg.nfds;
+	return 0;
+}
+
+/* Check a case and take a reference to its channel or target. The descriptor table is locked. */
+static int take_case(struct sel *s, unsigned int i, const struct kchan_case *k)
+{
+	struct sel_case *sc = &s->cs[i];
+	struct file *file;
 	int err;
 
-	for (i = 0; i < s->n; i++) {
-		err = sel_get_case(s, i, &k);
-		/* unless res can be stored, nothing happens at all */
-		if (err || (!s->armed && sel_put_res(s, i, k.msg.res)))
-			return -EFAULT;
-		if (k.fd == -1)
-			continue;
-		if (k.op < KCHAN_SEND || k.op > (s->no_poll ? KCHAN_RECV : KCHAN_POLL) ||
-		    k.events & ~(k.op == KCHAN_POLL ? POLL_EVENTS : 0U))
-			return -EINVAL;
-		err = load_object(s, i, &k);
+	if (k->op < KCHAN_SEND || k->op > (s->no_poll ? KCHAN_RECV : KCHAN_POLL) ||
+	    k->events & ~(k->op == KCHAN_POLL ? POLL_EVENTS : 0U))
+		return -EINVAL;
+	file = files_lookup_fd_locked(current->files, k->fd);
+	if (!file || kchan_is_path(file))
+		return -EBADF;
+	if (k->op == KCHAN_POLL) {
+		sel_target_get(&sc->target, file);
+		sc->events = k->events;
+		s->polls++;
+	} else {
+		err = take_channel(s, i, k, file);
 		if (err)
 			return err;
-		s->cs[i].op = k.op;
-		sends += k.op == KCHAN_SEND;
 	}
-	if (sends) {
-		s->outs = kvcalloc(sends, sizeof(*s->outs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-		if (!s->outs)
-			return -ENOMEM;
-	}
-	for (i = 0, sends = 0; i < s->n; i++) {
-		struct sel_case *sc = &s->cs[i];
+	sc->op = k->op;
+	return 0;
+}
 
-		if (!sc->c)
-			continue;
-		if (sel_get_case(s, i, &k))
-			return -EFAULT;
-		sc->node.waiter = &s->w;
-		sc->node.idx = i;
-		INIT_LIST_HEAD(&sc->node.list);
-		sc->buf = (void __force __user *)k.msg.buf;
-		sc->fds = (void __force __user *)k.msg.fds;
-		sc->node.room = min_t(size_t, k.msg.len, INT_MAX);
-		sc->node.fd_room = k.msg.nfds;
+/* Take a chunk of cases from @i on. */
+static int take_chunk(struct sel *s, unsigned int i, const struct kchan_case *k, unsigned int n)
+{
+	unsigned int j;
+	int err = 0;
+
+	spin_lock(&current->files->file_lock);
+	for (j = 0; j < n && !err; j++)
+		if (k[j].fd != -1)
+			err = take_case(s, i + j, &k[j]);
+	spin_unlock(&current->files->file_lock);
+	for (j = i; j < i + n && !err; j++)
+		if (s->cs[j].op == KCHAN_RECV && !s->w.holder.user)
+			err = kchan_holder_get(&s->w.holder, s->cs[j].c);
+	return err;
+}
+
+/* Copy in the messages of @sends cases. */
+static int load_sends(struct sel *s, unsigned int sends)
+{
+	struct kchan_payload *out;
+	unsigned int i;
+	int err;
+
+	out = s->outs = kvcalloc(sends, sizeof(*s->outs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!out)
+		return -ENOMEM;
+	for (i = 0; i < s->n; i++) {
+		struct sel_case *sc = &s->cs[i];
+		struct kchan_msg m;
+
 		if (sc->op != KCHAN_SEND)
 			continue;
-		sc->out = sc->node.out = &s->outs[sends++];
+		m = (struct kchan_msg) {
+			.buf = (void __force *)sc->buf, .len = sc->node.room,
+			.fds = (void __force *)sc->fds, .nfds = sc->node.fd_room,
+		};
+		sc->out = sc->node.out = out++;
 		sc->out->tag = s->in.tag;
-		err = kchan_msg_load(sc->c, sc->out, &k.msg);
+		err = kchan_msg_load(sc->c, sc->out, &m);
 		if (err == -ENOMEM || err == -EDQUOT)
 			return err;
 		sc->broken = err;
 	}
 	return 0;
+}
+
+/* Check every case and take its channel, and only then copy in the messages. */
+int sel_load(struct sel *s)
+{
+	struct kchan_case chunk[CHUNK] kchan_uninitialized;
+	unsigned int i, sends = 0;
+	int j, n, err;
+
+	for (i = 0; i < s->n; i += n) {
+		n = get_chunk(s, i, chunk, s->n - i);
+		if (n < 0)
+			return n;
+		err = take_chunk(s, i, chunk, n);
+		if (err)
+			return err;
+		for (j = 0; j < n; j++)
+			sends += s->cs[i + j].op == KCHAN_SEND;
+	}
+	return sends ? load_sends(s, sends) : 0;
 }
 
 /* @s is zeroed. Returns NULL if there is no memory. */
@@ -189,11 +244,11 @@ void sel_destroy(struct sel *s)
 	for (i = 0; i < s->n; i++) {
 		struct sel_case *k = &s->cs[i];
 
-		if (k->target.obj)
+		if (k->op == KCHAN_POLL)
 			k->target.put(k->target.obj);
 		if (!k->c)
 			continue;
-		if (k->out)
+		if (k->op == KCHAN_SEND && k->out)
 			kchan_payload_free(k->out);
 		kchan_put(k->c);
 	}

@@ -73,7 +73,11 @@ static void put_file(void *obj)
 	fput(obj);
 }
 
-static void take_target(struct sel_target *t, struct file *file)
+/*
+ * For kchan's own files take the object and not the file, so that closing them acts at once. The
+ * descriptor table is locked.
+ */
+void sel_target_get(struct sel_target *t, struct file *file)
 {
 	int side = kchan_side_of(file);
 
@@ -90,17 +94,6 @@ static void take_target(struct sel_target *t, struct file *file)
 	} else {
 		*t = (struct sel_target){ get_file(file), poll_file, put_file };
 	}
-}
-
-/* For kchan's own files take the object and not the file, so that closing them acts at once. */
-int sel_target_get(struct sel_target *t, int fd)
-{
-	struct file *file = kchan_lock_fd(fd);
-
-	if (file)
-		take_target(t, file);
-	kchan_unlock_fd();
-	return file ? 0 : -EBADF;
 }
 
 static __poll_t wanted(const struct sel_case *k)

@@ -91,7 +91,7 @@ static bool probe(struct sel *s, unsigned int i)
 	struct kchan_wake wk kchan_uninitialized;
 	int r;
 
-	if (k->target.obj)
+	if (k->op == KCHAN_POLL)
 		return sel_sample(s, k) && found(s, i, 0);
 	kchan_wake_init(&wk);
 	spin_lock(&k->c->lock);
@@ -118,7 +118,7 @@ static bool changed(struct sel *s)
 
 static bool is_disabled(const struct sel_case *k)
 {
-	return !k->c && !k->target.obj;
+	return !k->op;
 }
 
 /*
@@ -291,7 +291,7 @@ static enum sel_how sample_all(struct sel *s)
 
 	for (k = 0; k < s->n; k++) {
 		i = pick(s, k);
-		if (s->cs[i].target.obj && sel_sample(s, &s->cs[i]))
+		if (s->cs[i].op == KCHAN_POLL && sel_sample(s, &s->cs[i]))
 			return commit_poll(s, i);
 	}
 	return SEL_QUEUED;

@@ -30,19 +30,25 @@ struct sel_target {
 struct sel_entry;	/* in a wait queue of a target */
 
 struct sel_case {
-	struct kchan *c;		/* NULL: disabled, or a target */
-	struct sel_target target;
-	int op;
+	struct kchan *c;		/* NULL: disabled, or it polls */
+	int op;				/* 0: disabled */
 	int broken;			/* the error of a send that can only fail */
 	u32 seq;
-	struct kchan_node node;
-	void __user *buf;
-	int __user *fds;
-	struct kchan_payload *out;	/* send */
-	u32 events, revents;
 	u16 order;			/* the case tried as this number */
 	bool parked;			/* its node is, or was, in a queue */
 	u16 seen[2];			/* two slots of the hash of parked cases */
+	union {
+		struct {
+			struct kchan_node node;
+			void __user *buf;
+			int __user *fds;
+			struct kchan_payload *out;	/* send */
+		};
+		struct {		/* KCHAN_POLL */
+			struct sel_target target;
+			u32 events, revents;
+		};
+	};
 };
 
 struct sel {
@@ -76,7 +82,7 @@ void sel_put_len(struct sel *s, unsigned int i, u32 len, u32 nfds);
 void sel_put_revents(struct sel *s, unsigned int i, u32 revents);
 
 /* polls.c */
-int sel_target_get(struct sel_target *t, int fd);
+void sel_target_get(struct sel_target *t, struct file *file);
 u32 sel_sample(struct sel *s, struct sel_case *k);
 int sel_watch(struct sel *s, struct sel_case *k);
 void sel_unwatch(struct sel *s);

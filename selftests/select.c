@@ -361,6 +361,31 @@ TEST(impossible_calls_are_refused)
 	close2(e);
 }
 
+/* Cases are judged one after the other, wherever what names them ends. */
+TEST(of_several_bad_cases_the_first_counts)
+{
+	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int e[2], n = 20, got = 77;
+
+	ASSERT_EQ(0, mprotect(page + 4096, 4096, PROT_NONE));
+	ASSERT_EQ(0, chan_make(e, 4, 1, 0));
+	for (int there = 0; there < n; there++) {
+		struct chan_case *k = (struct chan_case *)(page + 4096) - there;
+
+		for (int bad = 0; bad < n; bad++) {
+			for (int i = 0; i < there; i++)
+				k[i] = chan_recv_case(i == bad ? 9999 : e[0], &got, 4);
+			for (int wait = 0; wait < 2; wait++)
+				EXPECT_EQ(bad < there ? -EBADF : -EFAULT,
+					  chan_select(k, n, 0, -1, wait ? SOON : CHAN_NOW));
+		}
+	}
+	EXPECT_TRUE(parked(e[0], 0, 0));
+	EXPECT_EQ(77, got);
+	munmap(page, 8192);
+	close2(e);
+}
+
 /* Duplicates: as many cases wait as there are, one is done, none is left behind */
 struct wide { struct chan_case k[1024]; int got[1024], ret; };
 
