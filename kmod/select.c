@@ -16,7 +16,9 @@
  *   a's seq has risen: probes again
  *
  * Other selects queue on each channel, trying once more under its lock, until a peer has chosen
- * them; then they sleep, and unlink their nodes everywhere.
+ * them; then they sleep, and unlink their nodes everywhere. They don't probe before that if the
+ * fast path, which looks at the channels without their locks (select_fast.c), has found no case
+ * that looks ready. With CHAN_NOW that path may know for certain that none is.
  *
  * On busy channels the probes may never agree. After PROBES rounds a select with CHAN_NOW queues
  * as the others do and gives up at once: if no peer has chosen it when it is queued everywhere,
@@ -40,6 +42,7 @@
 #include "fd.h"
 #include "group.h"
 #include "pause.h"
+#include "ring.h"
 #include "wait.h"
 
 #define PROBES	4	/* rounds */
@@ -210,12 +213,16 @@ static enum sel_how enqueue_one(struct sel *s, unsigned int i)
 		if (k->op == KCHAN_SEND && k->c->recvq.n && !s->w.trial)
 			kchan_meet(k->c, &wk);
 	}
-	spin_unlock(&k->c->lock);
 	if (r == KCHAN_WAIT) {
-		kchan_flush(k->c, &wk, !before && k->op == KCHAN_SEND,
-			    !before && k->op == KCHAN_RECV);
+		if (k->op == KCHAN_SEND)
+			unlock_and_poke(k->c, &k->c->rx_poll, !before, EPOLLIN | EPOLLRDNORM);
+		else
+			unlock_and_poke(k->c, &k->c->tx_poll, !before, EPOLLOUT | EPOLLWRNORM);
+		if (unlikely(wk.n || wk.drained))
+			kchan_flush(k->c, &wk, false, false);
 		return SEL_QUEUED;
 	}
+	spin_unlock(&k->c->lock);
 	flush_case(k, &wk, r == KCHAN_GONE ? -EAGAIN : r);
 	if (r == KCHAN_GONE)
 		return SEL_CHOSEN;
@@ -418,6 +425,24 @@ static int handle_fd(s32 __user *where)
 	return err;
 }
 
+/* Is a select, which would wait, to do so on a handle? KCHAN_USE_HANDLE, 0, or an error. */
+static int want_handle(const struct kchan_select *a, s32 __user *handle)
+{
+	int err;
+
+	if (!handle || !(a->flags & KCHAN_MAY_HANDLE) || !kchan_shared_fds())
+		return 0;
+	err = handle_fd(handle);
+	if (!err)
+		return KCHAN_USE_HANDLE;
+	/* if no descriptor is left: wait on the one that the call came on */
+	return err == -EFAULT ? err : 0;
+}
+
+/*
+ * One that has looked at its cases does not probe before it queues: it tries each case then. If
+ * it must not wait by then, it probes.
+ */
 static int select_run(struct sel *s, struct kchan_select *a, struct kgroup *under,
 		      s32 __user *handle)
 {
@@ -428,18 +453,13 @@ static int select_run(struct sel *s, struct kchan_select *a, struct kgroup *unde
 	if (r)
 		return r;
 	expired = kchan_deadline_error(a->deadline);
-	r = sel_probe(s, expired);
+	r = s->looked && !expired ? KCHAN_WAIT : sel_probe(s, expired);
 	if (r) {
 		if (expired && r == KCHAN_WAIT)
 			return kgroup_error_or(under, expired);
-		if (!expired && handle && (a->flags & KCHAN_MAY_HANDLE) && kchan_shared_fds()) {
-			r = handle_fd(handle);
-			if (!r)
-				return KCHAN_USE_HANDLE;
-			if (r == -EFAULT)
-				return r;
-			/* no descriptor is left: wait on the one that the call came on */
-		}
+		r = expired ? 0 : want_handle(a, handle);
+		if (r)
+			return r;
 		r = sel_wait(s, under, a->deadline, expired);
 	}
 	if (!r && s->w.res < 0)		/* a shut: the group may have ended before that */
@@ -447,9 +467,8 @@ static int select_run(struct sel *s, struct kchan_select *a, struct kgroup *unde
 	return r ?: sel_finish(s);
 }
 
-/* @handle: where to store the number of a handle to wait on; NULL if none is needed. */
-long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user *handle,
-		       bool no_poll, bool compat)
+static long select_slow(struct kchan_select *a, struct kgroup *under, s32 __user *handle,
+			bool no_poll, bool compat, bool looked)
 {
 	struct sel *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	long r = -ENOMEM;
@@ -457,6 +476,7 @@ long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user 
 	if (s && sel_init(s, u64_to_user_ptr(a->cases), a->n, a->flags & KCHAN_PRIO, a->tag,
 			  compat)) {
 		s->no_poll = no_poll;
+		s->looked = looked;
 		r = select_run(s, a, under, handle);
 		if (r >= 0 && r < a->n)
 			a->peer_tag = sel_peer_tag(s);
@@ -466,7 +486,34 @@ long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user 
 	return r;
 }
 
-long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle)
+/* @handle: where to store the number of a handle to wait on; NULL if none is needed. */
+long kchan_select_args(struct kchan_select *a, struct kgroup *under, s32 __user *handle,
+		       bool no_poll, bool compat)
+{
+	return select_slow(a, under, handle, no_poll, compat, false);
+}
+
+/* If no case looks ready, one that is to wait on a handle gets it before its cases are loaded. */
+static long select_new(struct kchan_select *a, struct kgroup *under, s32 __user *handle,
+		       bool compat)
+{
+	long err, r = KCHAN_WAIT;
+
+	if (!compat && !a->tag && BITS_PER_LONG == 64)
+		r = kchan_select_ready(a, under);
+	if (r != KCHAN_WAIT && r != KCHAN_IDLE)
+		return r;
+	if (r == KCHAN_IDLE && handle && !kchan_deadline_error(a->deadline)) {
+		err = kgroup_error_or(under, 0) ?: want_handle(a, handle);
+		if (err)
+			return err;
+		handle = NULL;
+	}
+	return select_slow(a, under, handle, false, compat, r == KCHAN_IDLE);
+}
+
+/* @handle: this is a handle, so it has looked at its cases; @bare: it may wait on this descriptor. */
+static long select_on(unsigned int cmd, unsigned long arg, bool bare, bool handle)
 {
 	bool compat = in_compat_syscall();
 	struct kchan_select __user *ua = (struct kchan_select __user *)arg;
@@ -482,9 +529,8 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle)
 	under = kgroup_under(a.under);
 	if (IS_ERR(under))
 		return PTR_ERR(under);
-	r = compat || a.tag || BITS_PER_LONG == 32 ? KCHAN_WAIT : kchan_select_ready(&a, under);
-	if (r == KCHAN_WAIT)
-		r = kchan_select_args(&a, under, on_handle ? NULL : &ua->handle, false, compat);
+	r = handle ? select_slow(&a, under, NULL, false, compat, true) :
+	    select_new(&a, under, bare ? NULL : &ua->handle, compat);
 	if (a.tag && r >= 0 && r < a.n)
 		put_user(a.peer_tag, &ua->peer_tag);
 	if (under)
@@ -492,9 +538,16 @@ long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle)
 	return r;
 }
 
+long kchan_select(unsigned int cmd, unsigned long arg, bool bare)
+{
+	return select_on(cmd, arg, bare, false);
+}
+
 /* A bare descriptor for a select that waits; see struct kchan_select. */
 static long handle_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
+	if (KCHAN_BARE(cmd) == KCHAN_BARE(KCHAN_IOC_SELECT))
+		return select_on(cmd, arg, true, true);
 	return kchan_ioctl_any(cmd, arg, true, false);
 }
 

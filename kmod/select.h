@@ -62,6 +62,7 @@ struct sel {
 	bool compat;
 	bool prio;
 	bool no_poll;			/* no targets allowed */
+	bool looked;			/* at all cases, and none looked ready */
 	bool armed;			/* cases in user memory are only read */
 	u64 rnd;
 	void __user *ucases;
@@ -88,7 +89,7 @@ int sel_watch(struct sel *s, struct sel_case *k);
 void sel_unwatch(struct sel *s);
 
 /* select.c */
-long kchan_select(unsigned int cmd, unsigned long arg, bool on_handle);
+long kchan_select(unsigned int cmd, unsigned long arg, bool bare);
 int sel_probe(struct sel *s, bool exact);
 enum sel_how sel_enqueue(struct sel *s);
 void sel_dequeue(struct sel *s);

@@ -319,8 +319,8 @@ static noinline bool none_ready(const struct kchan_select *a)
 }
 
 /*
- * Returns the index of the case that was chosen, -EAGAIN if it may not wait and none was ready,
- * the error of its group, -EINTR, or KCHAN_WAIT if nothing has happened.
+ * Returns the index of the case that was chosen; -EAGAIN or the error of its group, if it may not
+ * wait and none was ready; -EINTR; or, if nothing has happened, KCHAN_IDLE or KCHAN_WAIT.
  */
 int kchan_select_ready(const struct kchan_select *a, struct kgroup *under)
 {
@@ -344,7 +344,8 @@ int kchan_select_ready(const struct kchan_select *a, struct kgroup *under)
 		r = take(&best, under, uk + best.i);
 	if (best.c)
 		kchan_put(best.c);
-	else if (a->deadline == KCHAN_NOW && i == a->n && none_ready(a))
-		r = kgroup_error_or(under, -EAGAIN);
+	else if (i == a->n)
+		r = a->deadline != KCHAN_NOW ? KCHAN_IDLE :
+		    none_ready(a) ? kgroup_error_or(under, -EAGAIN) : KCHAN_WAIT;
 	return r;
 }

@@ -23,6 +23,7 @@
 #define KCHAN_GONE	(-0x10001)	/* self was chosen through another case */
 #define KCHAN_BUSY	(-0x10002)	/* select: would wait, though not at one instant */
 #define KCHAN_AGAIN	(-0x10003)	/* the lock was dropped: look again */
+#define KCHAN_IDLE	(-0x10004)	/* select: all cases were looked at, none looked ready */
 
 struct kchan_payload;
 struct kchan_pkt;

@@ -517,10 +517,11 @@ TEST_F(chan, a_group_that_ended_before_the_shut_comes_first)
 {
 	static const struct { long (*fn)(struct racer *r); const char *point; int end; } calls[] = {
 		{ r_recv, "recv", 0 }, { r_send, "send", 1 }, { r_select, "select_looked", 0 },
-		{ r_select, "select_probed", 0 }, { r_recv, "park_attached", 0 },
+		{ r_select_probe, "select_probed", 0 }, { r_select, "select_queued", 0 },
+		{ r_recv, "park_attached", 0 },
 	};
 
-	for (int i = 0; i < 5; i++) {
+	for (int i = 0; i < 6; i++) {
 		struct racer r = RACER(calls[i].fn, 0, .point = calls[i].point);
 		int a[2], b[2], g = root();
 
