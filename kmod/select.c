@@ -467,22 +467,21 @@ static int select_run(struct sel *s, struct kchan_select *a, struct kgroup *unde
 	return r ?: sel_finish(s);
 }
 
-static long select_slow(struct kchan_select *a, struct kgroup *under, s32 __user *handle,
-			bool no_poll, bool compat, bool looked)
+static noinline long select_slow(struct kchan_select *a, struct kgroup *under, s32 __user *handle,
+				 bool no_poll, bool compat, bool looked)
 {
-	struct sel *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	long r = -ENOMEM;
+	struct sel s kchan_uninitialized;
+	long r;
 
-	if (s && sel_init(s, u64_to_user_ptr(a->cases), a->n, a->flags & KCHAN_PRIO, a->tag,
-			  compat)) {
-		s->no_poll = no_poll;
-		s->looked = looked;
-		r = select_run(s, a, under, handle);
-		if (r >= 0 && r < a->n)
-			a->peer_tag = sel_peer_tag(s);
-		sel_destroy(s);
-	}
-	kfree(s);
+	memset(&s, 0, sizeof(s));
+	if (!sel_init(&s, u64_to_user_ptr(a->cases), a->n, a->flags & KCHAN_PRIO, a->tag, compat))
+		return -ENOMEM;
+	s.no_poll = no_poll;
+	s.looked = looked;
+	r = select_run(&s, a, under, handle);
+	if (r >= 0 && r < a->n)
+		a->peer_tag = sel_peer_tag(&s);
+	sel_destroy(&s);
 	return r;
 }
 
@@ -512,7 +511,7 @@ static long select_new(struct kchan_select *a, struct kgroup *under, s32 __user 
 	return select_slow(a, under, handle, false, compat, r == KCHAN_IDLE);
 }
 
-/* @handle: this is a handle, so it has looked at its cases; @bare: it may wait on this descriptor. */
+/* @bare: it may wait on this descriptor. @handle: it is a handle, so the cases were looked at. */
 static long select_on(unsigned int cmd, unsigned long arg, bool bare, bool handle)
 {
 	bool compat = in_compat_syscall();
