@@ -129,6 +129,18 @@ def nothing_can_be_done_with_what_is_closed():
 
 
 @test
+def a_channel_is_made_on_the_device():
+    with open("/dev/kchan", "r+b", buffering=0) as device:
+        for _ in range(2):
+            rx, tx = kchan.make(8, 1, device=device)
+            tx.send(b"there", timeout=0)
+            same(rx.recv(timeout=0), b"there")
+        same(kchan.Group(parent=device).info().parent_id, 0)
+        raises(errno.EBADF, kchan.make, 8, 1, device=rx)
+        raises(errno.EINVAL, kchan.make, 8, 0, kchan.DROP_NEW, device=device)
+
+
+@test
 def it_says_what_it_is():
     rx, tx = kchan.make(8)
     g = kchan.Group()

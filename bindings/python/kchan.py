@@ -85,6 +85,7 @@ _ptr, _str = ctypes.c_void_p, ctypes.c_char_p
 for _name, _res, _args in (
         ("chan_after", _i64, [_i64]),
         ("chan_make", _int, [_ptr, _size, _uint, _uint]),
+        ("chan_make_on", _int, [_int, _ptr, _size, _uint, _uint]),
         ("chan_send", _int, [_int, _str, _size, _int, _i64]),
         ("chan_recv", _ssize, [_int, _ptr, _size, _int, _i64]),
         ("chan_select", _int, [_ptr, _uint, _uint, _int, _i64]),
@@ -556,8 +557,11 @@ class Group(Watch):
         _check(_lib.chan_value_set(_fd(self), _text(key), value, len(value)))
 
 
-def make(msg_max, capacity=0, flags=0):
-    """A channel: its receiving and its sending end."""
+def make(msg_max, capacity=0, flags=0, device=None):
+    """A channel: its receiving and its sending end. device: an open /dev/kchan, or none."""
     end = (ctypes.c_int * 2)()
-    _check_device(_lib.chan_make(end, msg_max, capacity, flags))
+    if device is None:
+        _check_device(_lib.chan_make(end, msg_max, capacity, flags))
+    else:
+        _check(_lib.chan_make_on(_fd(device), end, msg_max, capacity, flags))
     return Receiver(end[0]), Sender(end[1])

@@ -118,6 +118,8 @@ uint64_t chan_features(void);
 
 int64_t chan_after(int64_t ns);
 int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags);
+/* on the device that the program has open */
+int chan_make_on(int dev, int end[2], size_t msg_max, unsigned capacity, unsigned flags);
 LIBCHAN_ACCESS(read_only, 2, 3)
 int chan_send(int tx, const void *msg, size_t len, int under, int64_t deadline);
 LIBCHAN_ACCESS(write_only, 2, 3)

@@ -32,20 +32,16 @@ API int64_t chan_after(int64_t ns)
 	return sum ? sum : 1;
 }
 
-API int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags)
+API int chan_make_on(int dev, int end[2], size_t msg_max, unsigned capacity, unsigned flags)
 {
 	struct kchan_make m = { .msg_max = msg_max, .capacity = capacity, .flags = flags };
-	int dev, r;
+	int r;
 
 	if (!end)
 		return fail(EFAULT);
 	if (tool_on())
 		tool_room(end, 2 * sizeof(*end));
-	dev = open_device();
-	if (dev < 0)
-		return dev;
 	r = call(dev, KCHAN_IOC_MAKE, &m);
-	drop(dev);
 	if (r < 0)
 		return r;
 	end[0] = m.end[0];
@@ -53,6 +49,20 @@ API int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags)
 	if (tool_on())
 		tool_stored(end, 2 * sizeof(*end));
 	return 0;
+}
+
+API int chan_make(int end[2], size_t msg_max, unsigned capacity, unsigned flags)
+{
+	int dev, r;
+
+	if (!end)
+		return fail(EFAULT);
+	dev = open_device();
+	if (dev < 0)
+		return dev;
+	r = chan_make_on(dev, end, msg_max, capacity, flags);
+	drop(dev);
+	return r;
 }
 
 /* The fast path: no group, one of the two simplest deadlines, and no tool to be told. */
