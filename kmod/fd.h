@@ -27,6 +27,7 @@ struct kgroup_watch {
 	struct kchan_user *user;
 };
 
+void kchan_name(char name[40], const char *role, u64 id);
 struct file *kchan_lock_fd(int fd);
 void kchan_unlock_fd(void);
 int kchan_kind(int fd);

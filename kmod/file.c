@@ -383,7 +383,7 @@ static struct file *open_end(struct kchan *c, int side)
 	struct file *file;
 	char name[40];
 
-	snprintf(name, sizeof(name), "[kchan:%s:%llu]", rx ? "rx" : "tx", c->id);
+	kchan_name(name, rx ? "rx" : "tx", c->id);
 	file = anon_inode_getfile(name, rx ? &kchan_rx_fops : &kchan_tx_fops, c,
 				  rx ? O_RDONLY : O_WRONLY);
 	if (IS_ERR(file))

@@ -20,7 +20,7 @@ static struct file *open_file(u64 id, bool owner, void *data)
 {
 	char name[40];
 
-	snprintf(name, sizeof(name), "[kchan:%s:%llu]", owner ? "group" : "watch", id);
+	kchan_name(name, owner ? "group" : "watch", id);
 	return anon_inode_getfile(name, owner ? &kgroup_fops : &kgroup_watch_fops, data,
 				  owner ? O_RDWR : O_RDONLY);
 }
