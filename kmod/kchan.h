@@ -91,6 +91,8 @@
  * Pollers queue first (poll_wait()) and look under kchan.lock after that. Whoever changes the
  * state under the lock looks for pollers after the change; wq_has_sleeper() has the barrier.
  *
+ * A call that spins before it sleeps only reads its state; see kchan_spin().
+ *
  * A sleeping select that polls files of other kinds is also woken by their poll queues, which
  * set ->poked from any context; it looks at the files itself. See sleep_any().
  *

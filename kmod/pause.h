@@ -64,6 +64,8 @@
 	SPINS(pair_half)			\
 	SPINS(park)				\
 	SPINS(sleep)				\
+	SPINS(spin)				\
+	SPINS(spun)				\
 	SPINS(value_added)			\
 	SPINS(value_begun)
 

@@ -3,7 +3,7 @@
  * What each user holds. The maker of a channel is charged for its ring and for the most that
  * its messages can take, as with POSIX message queues. The sender is charged for a large message
  * that is not buffered yet. For one that was taken and not copied out yet, see kchan_pkt_hold().
- * The module's parameters, which limit all this, are here too.
+ * The module's parameters, most of which limit all this, are here too.
  */
 #include "quota.h"
 
@@ -16,15 +16,13 @@
 
 #define MSG_LIMIT	(16U << 20)
 #define CAPACITY_LIMIT	(1U << 24)
+#define SPIN_LIMIT	50000U
 
 static int set_capped(const char *val, const struct kernel_param *kp, unsigned int max)
 {
 	unsigned int v;
-	int err = kstrtouint(val, 0, &v);
 
-	if (err)
-		return err;
-	if (v > max)
+	if (kstrtouint(val, 0, &v) || v > max)
 		return -EINVAL;
 	WRITE_ONCE(*(unsigned int *)kp->arg, v);
 	return 0;
@@ -40,12 +38,21 @@ static int set_max_capacity(const char *val, const struct kernel_param *kp)
 	return set_capped(val, kp, CAPACITY_LIMIT);
 }
 
+static int set_spin(const char *val, const struct kernel_param *kp)
+{
+	return set_capped(val, kp, SPIN_LIMIT);
+}
+
 static const struct kernel_param_ops msg_max_ops = {
 	.set = set_msg_max, .get = param_get_uint,
 };
 
 static const struct kernel_param_ops capacity_ops = {
 	.set = set_max_capacity, .get = param_get_uint,
+};
+
+static const struct kernel_param_ops spin_ops = {
+	.set = set_spin, .get = param_get_uint,
 };
 
 unsigned int kchan_msg_max = 64 << 10;
@@ -71,6 +78,10 @@ MODULE_PARM_DESC(max_group_depth, "Groups below one another (default 4096)");
 unsigned long kchan_max_user_bytes = 256UL << 20;
 module_param_named(max_user_bytes, kchan_max_user_bytes, ulong, 0644);
 MODULE_PARM_DESC(max_user_bytes, "Bytes a user's channels may come to when full, messages of more than 128 bytes that wait or that a receiver has in hand, armed selects and waiting commands of io_uring, groups with their values, and watches; CAP_SYS_RESOURCE is exempt (default 268435456)");
+
+unsigned int kchan_spin_ns;
+module_param_cb(spin_ns, &spin_ops, &kchan_spin_ns, 0644);
+MODULE_PARM_DESC(spin_ns, "How long a send or receive spins before it sleeps, in ns (default 0: not at all, at most 50000)");
 
 static DEFINE_HASHTABLE(users, 6);
 static DEFINE_SPINLOCK(user_lock);

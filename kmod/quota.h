@@ -11,6 +11,7 @@
 extern unsigned int kchan_msg_max, kchan_max_capacity;
 extern unsigned int kchan_max_user_chans, kchan_max_user_groups, kchan_max_group_depth;
 extern unsigned long kchan_max_user_bytes;
+extern unsigned int kchan_spin_ns;
 
 /* What a user holds. An entry lives as long as it is referenced. */
 struct kchan_user {

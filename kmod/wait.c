@@ -2,7 +2,9 @@
 /* Waiters: choosing one, completing it, sleeping. kchan.h has the story. */
 #include "wait.h"
 
+#include <linux/cpumask.h>
 #include <linux/hrtimer.h>
+#include <linux/sched/stat.h>
 #include <linux/sched/task.h>
 
 #include "compat.h"
@@ -258,6 +260,93 @@ int kchan_deadline_error(s64 deadline)
 	return ktime_get() >= kchan_deadline_to_host(deadline) ? -ETIMEDOUT : 0;
 }
 
+static ktime_t earlier(s64 deadline, ktime_t limit)
+{
+	return deadline == KCHAN_FOREVER ? limit : min(kchan_deadline_to_host(deadline), limit);
+}
+
+#define SPIN_WINDOWS	4	/* all of spin_ns, then half of it, and so on */
+#define SPIN_REST	64	/* waits without a spin after those */
+
+/*
+ * The window of the next spin in a queue whose calls wait for much the same, as they wait for
+ * one peer. A spin that paid has the next one spin for twice as long, one that was in vain for
+ * half as long. After some in vain in a row the queue rests, and then begins anew, since a wait
+ * that slept does not tell what a spin would have brought. Several may write q->spin at a time;
+ * each value is one that it may have.
+ */
+static u32 spin_window(struct kchan_queue *q)
+{
+	u32 at = READ_ONCE(q->spin);
+
+	if (at < SPIN_WINDOWS)
+		return READ_ONCE(kchan_spin_ns) >> at;
+	at++;
+	WRITE_ONCE(q->spin, at < SPIN_WINDOWS + SPIN_REST ? at : 0);
+	return 0;
+}
+
+static void spin_learn(struct kchan_queue *q, bool paid)
+{
+	u32 at = READ_ONCE(q->spin);
+
+	if (!paid && at < SPIN_WINDOWS)
+		WRITE_ONCE(q->spin, at + 1);
+	else if (paid && at)
+		WRITE_ONCE(q->spin, min(at, SPIN_WINDOWS) - 1);
+}
+
+/* Has the processor something else to do, or the caller? A freezer sends a signal as well. */
+static bool spin_must_end(void)
+{
+	return need_resched() || !single_task_running() || signal_pending(current);
+}
+
+/*
+ * Before kchan_sleep(), for a call that is queued with one node, @n: look at the state of its
+ * waiter for a while, in the hope of a peer.
+ *
+ *   kchan_spin()			a peer
+ *
+ *   smp_load_acquire(&w->state)	writes the result
+ *     PENDING: looks again		smp_store_release(&w->state, KCHAN_DONE)
+ *     DONE: the result is there	drops the locks
+ *   kchan_sleep() reads DONE		wake_up_process(): the task runs, or sleeps elsewhere
+ *
+ * No state is changed here and no lock is taken: if the window runs out while the peer is at
+ * it, kchan_sleep() follows, which loses no wake-up. So it is for a group that ends, which
+ * aborts the waiter. A call that stands behind others does not spin, as they come first.
+ */
+void kchan_spin(struct kchan_node *n, s64 deadline, ktime_t limit)
+{
+	struct kchan_waiter *w = n->waiter;
+	struct kchan_queue *q = n->queue;
+	ktime_t end, until;
+	u32 window;
+	int state;
+
+	if (num_online_cpus() < 2 || READ_ONCE(q->n) > 1)
+		return;
+	window = spin_window(q);
+	if (!window)
+		return;
+	kchan_pause(spin);
+	until = earlier(deadline, limit);
+	end = ktime_add_ns(ktime_get(), window);
+	do {
+		state = smp_load_acquire(&w->state);
+		if (state == KCHAN_DONE)
+			spin_learn(q, true);
+		if (state != KCHAN_PENDING || spin_must_end())
+			return;
+		cpu_relax();
+	} while (ktime_get() < min(end, until));
+	if (end > until)
+		return;
+	kchan_pause(spun);
+	spin_learn(q, false);
+}
+
 /*
  * Sleep until @w is no longer PENDING or is poked (0), or until a signal, @deadline or @limit.
  *
@@ -273,10 +362,9 @@ int kchan_deadline_error(s64 deadline)
  */
 int kchan_sleep(struct kchan_waiter *w, s64 deadline, ktime_t limit)
 {
-	ktime_t until = deadline == KCHAN_FOREVER ? KTIME_MAX : kchan_deadline_to_host(deadline);
+	ktime_t until = earlier(deadline, limit);
 	int ret = 0;
 
-	until = min(until, limit);
 	for (;;) {
 		set_current_state(KCHAN_SLEEP);
 		if (smp_load_acquire(&w->state) != KCHAN_PENDING)

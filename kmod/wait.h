@@ -55,6 +55,7 @@ struct kchan_waiter {
 struct kchan_queue {
 	struct list_head nodes;
 	u32 n;
+	u32 spin;			/* no lock: what kchan_spin() has learnt */
 };
 
 extern struct kchan_waiter kchan_mark;	/* the waiter of all marks; never PENDING */
@@ -171,9 +172,16 @@ bool kchan_fail_some(struct kchan_queue *q, int res, struct kchan_wake *wk);
 void kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w);
 void kchan_wake_all(struct kchan_wake *wk);
 bool kchan_abort(struct kchan_waiter *w, int res, bool kick);
+void kchan_spin(struct kchan_node *n, s64 deadline, ktime_t limit);
 int kchan_sleep(struct kchan_waiter *w, s64 deadline, ktime_t limit);
 int kchan_waiter_settle(struct kchan_waiter *w, int err);
 int kchan_deadline_error(s64 deadline);
+
+/* No static key: this is a load and a branch for a call that parks, and patches no code. */
+static inline bool kchan_may_spin(void)
+{
+	return unlikely(READ_ONCE(kchan_spin_ns));
+}
 
 /*
  * Wake all pollers, for what stays true, such as a shut: with EPOLLEXCLUSIVE, too, as none

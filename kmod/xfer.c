@@ -51,6 +51,8 @@ static int xfer_park(struct kchan *c, int side, struct kchan_waiter *w, struct k
 	if (unlikely(wk && wk->n))
 		kchan_wake_all(wk);
 
+	if (kchan_may_spin())
+		kchan_spin(n, deadline, KTIME_MAX);
 	err = kchan_sleep(w, deadline, KTIME_MAX);
 	if (!err && !refs)
 		return w->res;
@@ -108,6 +110,8 @@ static noinline int xfer_park_under(struct kchan *c, int side, struct kchan_wait
 	spin_unlock(&c->lock);
 	kchan_flush(c, &wk, tx, !tx);
 
+	if (kchan_may_spin())
+		kchan_spin(n, deadline, under->deadline);
 	r = kchan_waiter_settle(w, kgroup_sleep(under, w, deadline));
 	spin_lock(&c->lock);
 	kchan_unlink(n);

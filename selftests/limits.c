@@ -580,6 +580,50 @@ TEST_F(limits, depth_of_groups)
 		close(g[i]);
 }
 
+/* ---- how long calls spin ---- */
+
+/* 0 or the error. */
+static int spin_set(const char *text)
+{
+	int fd = param_fd("spin_ns", O_WRONLY), len = strlen(text);
+	int err = fd < 0 ? -errno : write(fd, text, len) == len ? 0 : -errno;
+
+	close(fd);
+	return err;
+}
+
+static void may_not_spin(void *arg)
+{
+	NEED(spin_set("1000") == -EACCES);
+	NEED(param_get("spin_ns") == 50000);
+}
+
+TEST_F(limits, spin_ns_is_off_bounded_and_roots)
+{
+	static const char *const bad[] = {
+		"50001", "4294967296", "99999999999999999999", "-1", "x", "1x", "1 2", " ", "\n", "0x", "1.5",
+	};
+
+	EXPECT_EQ(0, param_get("spin_ns"));
+	EXPECT_EQ(0, spin_set("50000"));
+	for (int i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		EXPECT_EQ(-EINVAL, spin_set(bad[i])) TH_LOG("'%s'", bad[i]);
+		EXPECT_EQ(50000, param_get("spin_ns"));
+	}
+	EXPECT_EQ(0, as_user(USER, may_not_spin, NULL));
+	EXPECT_EQ(0, spin_set("0"));
+	EXPECT_EQ(0, param_get("spin_ns"));
+}
+
+/* The same kind of parameter. */
+TEST_F(limits, numbers_too_long_are_refused_too)
+{
+	EXPECT_EQ(-EINVAL, param_set("msg_max", 1UL << 33));
+	EXPECT_EQ(-EINVAL, param_set("max_capacity", 1UL << 33));
+	EXPECT_EQ(self->saved[0], param_get("msg_max"));
+	EXPECT_EQ(self->saved[1], param_get("max_capacity"));
+}
+
 /* ---- what nobody has received for good ---- */
 
 /* Messages held by armed selects, and those that came back, are charged till they are received. */

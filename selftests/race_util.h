@@ -36,7 +36,8 @@ static inline bool pause_command(const char *what, const char *point, int tid, c
 static inline bool spins_at(const char *point)
 {
 	static const char *const points[] = { "handed", "made_done", "pair", "pair_half", "park",
-					      "sleep", "value_added", "value_begun" };
+					      "sleep", "spin", "spun", "value_added",
+					      "value_begun" };
 
 	for (int i = 0; i < sizeof(points) / sizeof(*points); i++)
 		if (!strcmp(point, points[i]))

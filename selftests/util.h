@@ -211,23 +211,28 @@ static inline void *shared(size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Does the thread @tid, 0 if there is none yet, sleep in the system call @nr? */
+static inline bool sleeps_in(int tid, long nr)
+{
+	char path[40], text[64] = "";
+	bool yes;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", tid);
+	fd = tid ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (fd < 0)
+		return false;
+	yes = read(fd, text, sizeof(text) - 1) > 0 && isdigit(text[0]) && atol(text) == nr;
+	close(fd);
+	return yes;
+}
+
 /* Wait until a thread sleeps in the system call @nr. */
 static inline bool asleep_in(const int *tid, long nr)
 {
-	for (int i = 0; i < PATIENCE; i++, usleep(1000)) {
-		char path[40], text[64] = "";
-		int id = __atomic_load_n(tid, __ATOMIC_ACQUIRE), fd;
-
-		snprintf(path, sizeof(path), "/proc/%d/syscall", id);
-		fd = id ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-		if (fd < 0)
-			continue;
-		if (read(fd, text, sizeof(text) - 1) > 0 && isdigit(text[0]) && atol(text) == nr) {
-			close(fd);
+	for (int i = 0; i < PATIENCE; i++, usleep(1000))
+		if (sleeps_in(__atomic_load_n(tid, __ATOMIC_ACQUIRE), nr))
 			return true;
-		}
-		close(fd);
-	}
 	return false;
 }
 
