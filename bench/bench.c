@@ -120,7 +120,7 @@ static void raise_limit(int resource, rlim_t to)
 
 void raise_limits(void)
 {
-	raise_limit(RLIMIT_NOFILE, 200000);
+	raise_limit(RLIMIT_NOFILE, 300000);
 	raise_limit(RLIMIT_NPROC, 100000);
 	raise_limit(RLIMIT_MSGQUEUE, RLIM_INFINITY);
 	write_sysctl("/proc/sys/kernel/threads-max", 50000);
@@ -270,7 +270,7 @@ static void start_process(struct worker *w)
 	if (getppid() != parent)
 		_exit(1);
 	work(w);
-	_exit(0);
+	exit(0);			/* libraries send what they still have */
 }
 
 int64_t crew(unsigned n, bool processes, worker_fn *fn, void *arg, long warm, long ops)

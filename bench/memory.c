@@ -153,13 +153,14 @@ int main(int argc, char **argv)
 	if (options.hot)
 		return 0;
 	idle("kchan", 64);
-	idle("pipe", 64);
-	idle("pipe", 1024);		/* what a pipe is made with, 64 KiB */
+	idle("pipe", 1024);		/* its 64 KiB */
 	idle("seqpacket", 64);
 	idle("eventfd", 1);
 	idle("mqueue", 64);
 	progress("memory_waiting");
 	waiting("kchan");
 	waiting("pipe");
+	waiting("seqpacket");
+	waiting("mqueue");
 	return 0;
 }

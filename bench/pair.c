@@ -116,11 +116,11 @@ int main(int argc, char **argv)
 	progress("pair");
 	for (unsigned i = 0; i < n_sizes; i++)
 		for (const struct peer *p = peers; p->name; p++)
-			if (peer_takes(p, sizes[i], 1) &&
+			if (peer_takes(p, sizes[i], 1) && !p->processes &&
 			    wanted(p, sizes[i], " kchan eventfd pipe "))
 				measure(p, sizes[i]);
 	for (unsigned i = 0; i < n_sizes; i++)
-		if (!options.hot || sizes[i] == 64)
+		if (peer_named("kchan") && (!options.hot || sizes[i] == 64))
 			measure_ways(sizes[i]);
 	return 0;
 }

@@ -55,17 +55,14 @@ static void kchan_recv(struct line *l, void *msg)
 	must_move(chan_recv(l->rx, msg, l->size, -1, CHAN_FOREVER), l->size, "chan_recv");
 }
 
-/* The pipe holds the messages that fit in its pages; as many as asked for, if allowed. */
+/* It holds what fits in its 64 KiB: it is what a program gets that does not set its size. */
 static bool pipe_open(struct line *l)
 {
-	size_t bytes = l->size * l->capacity;
 	int end[2];
 
 	must(pipe2(end, O_CLOEXEC), "pipe2");
 	l->rx = end[0];
 	l->tx = end[1];
-	if (fcntl(l->tx, F_SETPIPE_SZ, bytes) < 0)
-		must(fcntl(l->tx, F_SETPIPE_SZ, 1 << 20), "F_SETPIPE_SZ");
 	return true;
 }
 
@@ -250,15 +247,16 @@ static void ring_recv(struct line *l, void *msg)
 	ring_done(r, &r->senders, &r->freed);
 }
 
-const struct peer peers[] = {
-	{ "kchan", 0, MAX_SIZE, true, MAX_SIZE, kchan_open, close_ends, kchan_send, kchan_recv },
-	{ "pipe", 1, MAX_SIZE, false, PIPE_BUF, pipe_open, close_ends, pipe_send, pipe_recv },
+/* Weak: programs that are linked with others/ have that table. */
+__attribute__((weak)) const struct peer peers[] = {
+	{ "kchan", 0, MAX_SIZE, true, MAX_SIZE, kchan_open, close_ends, kchan_send, kchan_recv, false },
+	{ "pipe", 1, MAX_SIZE, false, PIPE_BUF, pipe_open, close_ends, pipe_send, pipe_recv, false },
 	{ "seqpacket", 0, MAX_SIZE, false, MAX_SIZE, seqpacket_open, close_ends,
-	  seqpacket_send, seqpacket_recv },
-	{ "eventfd", 8, 8, false, 0, eventfd_open, close_ends, eventfd_send, eventfd_recv },
+	  seqpacket_send, seqpacket_recv, false },
+	{ "eventfd", 8, 8, false, 0, eventfd_open, close_ends, eventfd_send, eventfd_recv, false },
 	{ "mqueue", 0, MAX_SIZE, false, MAX_SIZE, mqueue_open, close_ends,
-	  mqueue_send, mqueue_recv },
-	{ "ring", 0, MAX_SIZE, false, MAX_SIZE, ring_open, ring_close, ring_send, ring_recv },
+	  mqueue_send, mqueue_recv, false },
+	{ "ring", 0, MAX_SIZE, false, MAX_SIZE, ring_open, ring_close, ring_send, ring_recv, false },
 	{ .name = NULL }
 };
 
@@ -266,9 +264,9 @@ const struct peer *peer_named(const char *name)
 {
 	const struct peer *p = peers;
 
-	while (strcmp(p->name, name))
+	while (p->name && strcmp(p->name, name))
 		p++;
-	return p;
+	return p->name ? p : NULL;
 }
 
 bool peer_takes(const struct peer *p, size_t size, unsigned capacity)

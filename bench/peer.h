@@ -15,6 +15,7 @@ struct line {
 	unsigned capacity;
 	int rx, tx;			/* a queue's one descriptor is both */
 	struct ring *ring;
+	void *own;			/* what a library keeps */
 };
 
 struct peer {
@@ -26,11 +27,12 @@ struct peer {
 	void (*close)(struct line *l);
 	void (*send)(struct line *l, const void *msg);
 	void (*recv)(struct line *l, void *msg);
+	bool processes;			/* only from one process to another */
 };
 
 extern const struct peer peers[];	/* up to one without a name; kchan is the first */
 
-const struct peer *peer_named(const char *name);
+const struct peer *peer_named(const char *name);	/* NULL: not among them */
 bool peer_takes(const struct peer *p, size_t size, unsigned capacity);
 bool line_open(struct line *l, const struct peer *p, size_t size, unsigned capacity);
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # $(OUT)/bench_go and $(OUT)/bench_crossbeam: the benchmark's programs in Go and
-# Rust, static and made without a network. One that cannot be made says which
-# package is missing.
+# Rust, static and made without a network; $(OUT)/others_pair, _pingpong and _stream:
+# those works through Boost, ZeroMQ and nng, dynamic. One that cannot be made says
+# which package is missing.
 OUT ?= build/bench
 GO ?= go
 RUSTC ?= rustc
@@ -31,3 +32,13 @@ $(OUT)/bench_crossbeam: $(peers)crossbeam/bench.rs
 	$(RUSTC) $(library) --crate-name crossbeam_channel $(call extern,cfg_if) $(call extern,crossbeam_utils) \
 		$(call crate,crossbeam-channel)
 	$(RUSTC) $(rustflags) --edition 2021 $(call extern,crossbeam_channel) -C strip=symbols -o $@ $<
+
+include $(peers)common.mk
+
+$(OUT)/others_%: $(peers)%.c $(common) $(headers) $(wildcard $(peers)others/*) $(LIB)
+	@[ -e /usr/include/zmq.h ] && [ -d /usr/include/nng ] && [ -d /usr/include/boost/interprocess ] || \
+		{ echo "$(@F): apt-get install libzmq3-dev libnng-dev libboost-dev" >&2; exit 1; }
+	@mkdir -p $(@D)
+	$(CXX) -std=c++17 -D_GNU_SOURCE -O2 -Wall -Wextra -pthread -c -o $@.o $(peers)others/boost.cc
+	$(CC) $(CFLAGS) -o $@ $< $(common) $(peers)others/others.c $@.o $(LIB) -lzmq -lnng -lstdc++ -lrt
+	@rm -f $@.o

@@ -86,7 +86,7 @@ static void measure_all(const char *work, bool processes)
 	for (unsigned i = 0; i < n_sizes; i++)
 		for (const struct peer *p = peers; p->name; p++)
 			for (unsigned capacity = 0; capacity < 2; capacity++)
-				if (peer_takes(p, sizes[i], capacity) &&
+				if (peer_takes(p, sizes[i], capacity) && processes >= p->processes &&
 				    wanted(p, sizes[i], " kchan eventfd "))
 					measure(work, processes, p, sizes[i], capacity);
 }

@@ -75,15 +75,16 @@ static void measure_all(size_t size, unsigned senders, unsigned receivers, const
 static void measure_capacities(void)
 {
 	static const unsigned capacity[] = { 0, 1, 4, 16, 64, 256, 1024 };
-	static const char *const names[] = { "kchan", "mqueue" };
+	static const char *const names[] = { "kchan", "mqueue", "seqpacket", "ring", "boost" };
+	const unsigned n_names = sizeof(names) / sizeof(names[0]);
 	char n[16];
 
 	for (unsigned i = 0; i < sizeof(capacity) / sizeof(*capacity); i++)
-		for (int k = 0; k < 2; k++) {
+		for (unsigned k = 0; k < n_names; k++) {
 			const struct peer *p = peer_named(names[k]);
 
 			snprintf(n, sizeof(n), "%u", capacity[i]);
-			if (peer_takes(p, 64, capacity[i]))
+			if (p && peer_takes(p, 64, capacity[i]))
 				measure("stream_capacity", n, p, 64, capacity[i], 1, 1);
 		}
 }

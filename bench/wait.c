@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A receive that a deadline or a cancellation would end: chan_recv under a group with
- * a deadline, beside what it takes without: a timerfd set, poll of the pipe, an eventfd
- * and the timerfd, and read. `timeout`: the message is there, the receive alone is
- * counted. `timeout_block`: another thread sends it once asked, a round is counted.
+ * a deadline, beside what it takes without: poll of a pipe or a socket and an eventfd with
+ * poll's own timeout, and read; or, with a deadline that is a point in time, a timerfd set
+ * and polled, too. `timeout`: the message is there, the receive alone is counted.
+ * `timeout_block`: another thread sends it once asked, a round is counted. A futex ring has no
+ * row: nothing but its own peers can end its wait.
  */
 #include "bench.h"
 #include "peer.h"
@@ -18,28 +20,34 @@
 #define SIZE 64
 #define CAPACITY 64
 
+static const struct way {
+	const char *name, *line;
+	bool kchan, timerfd;
+} ways[] = {
+	{ "kchan", "kchan", true, false },
+	{ "pipe+poll", "pipe", false, false },
+	{ "pipe+timerfd", "pipe", false, true },
+	{ "seqpacket+poll", "seqpacket", false, false },
+	{ .name = NULL }
+};
+
 struct wait {
-	bool kchan;
+	const struct way *way;
 	struct line go, line;
 	int group;			/* an eventfd without kchan */
 	int timer;
 };
 
-static const char *name(const struct wait *w)
+static void wait_open(struct wait *w, const struct way *way)
 {
-	return w->kchan ? "kchan" : "pipe+timerfd";
-}
+	const struct peer *p = peer_named(way->line);
 
-static void wait_open(struct wait *w, bool kchan)
-{
-	const struct peer *p = peer_named(kchan ? "kchan" : "pipe");
-
-	w->kchan = kchan;
+	w->way = way;
 	line_open(&w->go, p, SIZE, 1);
 	line_open(&w->line, p, SIZE, CAPACITY);
 	w->timer = must(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), "timerfd_create");
-	w->group = kchan ? must(chan_group(-1, CHAN_FOREVER, 0, 0), "chan_group") :
-			   must(eventfd(0, EFD_CLOEXEC), "eventfd");
+	w->group = way->kchan ? must(chan_group(-1, CHAN_FOREVER, 0, 0), "chan_group") :
+				must(eventfd(0, EFD_CLOEXEC), "eventfd");
 }
 
 static void wait_close(struct wait *w)
@@ -59,12 +67,16 @@ static void receive(struct wait *w, char *msg)
 		{ .fd = w->timer, .events = POLLIN },
 	};
 
-	if (w->kchan) {
+	if (w->way->kchan) {
 		must(chan_recv(w->line.rx, msg, SIZE, w->group, chan_after(1000000000)), "chan_recv");
 		return;
 	}
-	must(timerfd_settime(w->timer, 0, &second, NULL), "timerfd_settime");
-	must(poll(fds, 3, -1), "poll");
+	if (w->way->timerfd) {
+		must(timerfd_settime(w->timer, 0, &second, NULL), "timerfd_settime");
+		must(poll(fds, 3, -1), "poll");
+	} else {
+		must(poll(fds, 2, 1000), "poll");
+	}
 	errno = ETIMEDOUT;
 	must(fds[0].revents ? 0 : -1, "poll");
 	line_recv(&w->line, msg);
@@ -117,19 +129,21 @@ int main(int argc, char **argv)
 	batches = scaled(128);
 	ops = scaled(3000);
 	progress("timeout");
-	for (int kchan = 1; kchan >= 0; kchan--) {
-		wait_open(&w, kchan);
+	for (const struct way *way = ways; way->name; way++) {
+		if (options.hot && !way->kchan && !way->timerfd)
+			continue;
+		wait_open(&w, way);
 		receive_batches(&w, batches / 10 + 1);
-		row("timeout", name(&w), SIZE, 1, "ns",
+		row("timeout", way->name, SIZE, 1, "ns",
 		    (double)receive_batches(&w, batches) / (batches * CAPACITY));
 		wait_close(&w);
 	}
 	if (options.hot)
 		return 0;
 	progress("timeout_block");
-	for (int kchan = 1; kchan >= 0; kchan--) {
-		wait_open(&w, kchan);
-		row("timeout_block", name(&w), SIZE, 1, "ns",
+	for (const struct way *way = ways; way->name; way++) {
+		wait_open(&w, way);
+		row("timeout_block", way->name, SIZE, 1, "ns",
 		    (double)crew(2, false, by_two, &w, ops / 10 + 1, ops) / ops);
 		wait_close(&w);
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 // Go's channels, contexts and WaitGroup on the work that the other programs
-// here give to kchan: pairs, ping-pong, streams, selects, deadlines, cancels.
+// here give to kchan: pairs, ping-pong, streams, selects, deadlines, cancels, values.
 // Prints work,peer,size,n,unit,value. Peer go is goroutines, go-threads the
 // same with each locked to a thread of the operating system.
 //
@@ -193,10 +193,10 @@ func (t *team) add(members int, work func()) {
 	}
 }
 
-func stream[T any](senders, receivers int) measurement {
+func stream[T any](capacity, senders, receivers int) measurement {
 	return func(operations int, _ *lapTimer) float64 {
 		messages := (operations + shares - 1) / shares * shares
-		c := make(chan T, queue)
+		c := make(chan T, capacity)
 		t := team{gate: make(chan struct{})}
 
 		t.add(senders, func() { sendAll(c, messages/senders) })
@@ -332,24 +332,158 @@ func sendWhenAsked(asked <-chan word, c []chan word, ready [picks]int) {
 }
 
 // timeout receives a message that is there, with a deadline, and can be
-// cancelled: the context that a call would be given is below another.
+// cancelled: the context that a call would be given is below another. The
+// receive alone is counted.
 func timeout(operations int, _ *lapTimer) float64 {
-	c := make(chan [64]byte, 1)
+	c := make(chan word, queue)
 	parent, stop := context.WithCancel(context.Background())
-	var message [64]byte
+	batches := (operations + queue - 1) / queue
+	var message word
+	var total time.Duration
 
 	defer stop()
+	for ; batches > 0; batches-- {
+		for i := 0; i < queue; i++ {
+			c <- message
+		}
+		start := time.Now()
+		for i := 0; i < queue; i++ {
+			ctx, cancel := context.WithTimeout(parent, time.Hour)
+			select {
+			case message = <-c:
+			case <-ctx.Done():
+			}
+			cancel()
+		}
+		total += time.Since(start)
+	}
+	return float64(total.Nanoseconds()) / float64((operations+queue-1)/queue*queue)
+}
+
+// selectNow finds nothing ready: a select with a default for the numbers that
+// a select statement is written for, else reflect.Select with one.
+func selectNow(channels int) measurement {
+	return func(operations int, _ *lapTimer) float64 {
+		c := makeChannels(channels, 1)
+		cases := []reflect.SelectCase{{Dir: reflect.SelectDefault}}
+		for i := range c {
+			cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c[i])})
+		}
+
+		start := time.Now()
+		for i := 0; i < operations; i++ {
+			switch channels {
+			case 1:
+				select {
+				case <-c[0]:
+				default:
+				}
+			case 2:
+				select {
+				case <-c[0]:
+				case <-c[1]:
+				default:
+				}
+			case 8:
+				select {
+				case <-c[0]:
+				case <-c[1]:
+				case <-c[2]:
+				case <-c[3]:
+				case <-c[4]:
+				case <-c[5]:
+				case <-c[6]:
+				case <-c[7]:
+				default:
+				}
+			default:
+				reflect.Select(cases)
+			}
+		}
+		return perOperation(start, operations)
+	}
+}
+
+type question struct {
+	text  word
+	reply chan word
+}
+
+// request carries the channel that its answer goes to.
+func request(capacity int) measurement {
+	return func(operations int, _ *lapTimer) float64 {
+		questions := make(chan question, capacity)
+
+		go func() {
+			for q := range questions {
+				q.reply <- q.text
+			}
+		}()
+		start := time.Now()
+		for i := 0; i < operations; i++ {
+			q := question{reply: make(chan word, capacity)}
+			questions <- q
+			<-q.reply
+		}
+		value := perOperation(start, operations)
+		close(questions)
+		return value
+	}
+}
+
+// broadcast sends a message to each receiver's own channel.
+func broadcast(receivers int) measurement {
+	return func(operations int, _ *lapTimer) float64 {
+		c := makeChannels(receivers, queue)
+		t := team{gate: make(chan struct{})}
+		next := make(chan chan word, receivers)
+
+		for _, channel := range c {
+			next <- channel
+		}
+		t.add(receivers, func() { receiveAll(<-next, operations) })
+		t.ready.Wait()
+		var message word
+		start := time.Now()
+		close(t.gate)
+		for i := 0; i < operations; i++ {
+			for _, channel := range c {
+				channel <- message
+			}
+		}
+		t.done.Wait()
+		return perOperation(start, operations)
+	}
+}
+
+func makeChannel(operations int, _ *lapTimer) float64 {
 	start := time.Now()
 	for i := 0; i < operations; i++ {
-		c <- message
-		ctx, cancel := context.WithTimeout(parent, time.Hour)
-		select {
-		case message = <-c:
-		case <-ctx.Done():
-		}
-		cancel()
+		close(escape(make(chan word, 1)))
 	}
 	return perOperation(start, operations)
+}
+
+//go:noinline
+func escape(c chan word) chan word { return c }
+
+type key struct{ level int }
+
+// valueGet asks a context for the value that one so many levels above it has.
+func valueGet(depth int) measurement {
+	return func(operations int, _ *lapTimer) float64 {
+		ctx := context.WithValue(context.Background(), key{0}, "value")
+		for i := 1; i <= depth; i++ {
+			ctx = context.WithValue(ctx, key{i}, "value")
+		}
+		start := time.Now()
+		for i := 0; i < operations; i++ {
+			if ctx.Value(key{0}) == nil {
+				panic("no value")
+			}
+		}
+		return perOperation(start, operations)
+	}
 }
 
 // cancelAll takes the time from a cancel until all who waited have returned.
@@ -409,7 +543,7 @@ type sized struct {
 	size     int
 	pair     measurement
 	pingpong func(capacity int, locked bool) measurement
-	stream   func(senders, receivers int) measurement
+	stream   func(capacity, senders, receivers int) measurement
 }
 
 func of[T any](size int) sized {
@@ -417,12 +551,12 @@ func of[T any](size int) sized {
 }
 
 type bench struct {
-	rounds       float64
-	hot, latency bool
+	rounds          float64
+	across, latency bool
 }
 
 func (b *bench) sizes() []sized {
-	if b.hot {
+	if b.across {
 		return []sized{of[[64]byte](64)}
 	}
 	return []sized{of[[0]byte](0), of[[8]byte](8), of[[64]byte](64), of[[512]byte](512),
@@ -430,16 +564,10 @@ func (b *bench) sizes() []sized {
 }
 
 func (b *bench) shapes() [][2]int {
-	if b.hot {
-		return [][2]int{{1, 1}, {16, 16}}
-	}
-	return [][2]int{{1, 1}, {4, 1}, {1, 4}, {4, 4}, {16, 16}}
+	return [][2]int{{1, 1}, {4, 1}, {1, 4}, {16, 1}, {1, 16}, {4, 4}, {16, 16}}
 }
 
 func (b *bench) widths() []int {
-	if b.hot {
-		return []int{8}
-	}
 	return []int{1, 2, 8, 64, 512}
 }
 
@@ -500,8 +628,26 @@ func (b *bench) streams() {
 	for _, s := range b.sizes() {
 		for _, shape := range b.shapes() {
 			n := fmt.Sprintf("%d:%d", shape[0], shape[1])
-			b.measure(row{"stream", "go", s.size, n, 400 + s.size/4}, s.stream(shape[0], shape[1]))
+			b.measure(row{"stream", "go", s.size, n, 400 + s.size/4}, s.stream(queue, shape[0], shape[1]))
 		}
+	}
+	if b.across {
+		return
+	}
+	for _, n := range []int{0, 1, 4, 16, 64, 256, 1024} {
+		b.measure(row{"stream_capacity", "go", 64, fmt.Sprint(n), 600}, stream[word](n, 1, 1))
+	}
+}
+
+func (b *bench) broadcasts() {
+	for _, n := range []int{4, 16} {
+		b.measure(row{"broadcast", "go", 64, fmt.Sprint(n), 500 * n}, broadcast(n))
+	}
+}
+
+func (b *bench) requests() {
+	for n := 0; n < 2; n++ {
+		b.measure(row{"request_thread", "go", 64, fmt.Sprint(n), 2500}, request(n))
 	}
 }
 
@@ -511,6 +657,7 @@ func (b *bench) selects() {
 		b.measure(row{"select_first", "go", 64, width, cost}, selectReady(n, first))
 		b.measure(row{"select_last", "go", 64, width, cost}, selectReady(n, last))
 		b.measure(row{"select_random", "go", 64, width, cost}, selectReady(n, random()))
+		b.measure(row{"select_now", "go", 64, width, 50 + 200*n}, selectNow(n))
 		b.measure(row{"select_block_thread", "go", 64, width, 1500 + cost}, selectBlock(n))
 	}
 }
@@ -528,12 +675,16 @@ func (b *bench) cancels() {
 func (b *bench) groups() {
 	b.measure(row{"group_new", "go", 0, "1", 1000}, groupNew)
 	b.measure(row{"join_leave", "go", 0, "1", 60}, joinLeave)
+	b.measure(row{"make", "go", 0, "1", 300}, makeChannel)
+	for _, n := range []int{1, 64, 4000} {
+		b.measure(row{"value_get", "go", 5, fmt.Sprint(n), 20 + 10*n}, valueGet(n))
+	}
 }
 
 func main() {
 	var b bench
 	flag.Float64Var(&b.rounds, "rounds", 1, "multiplies the number of operations")
-	flag.BoolVar(&b.hot, "hot", false, "only the rows that have goals")
+	flag.BoolVar(&b.across, "across", false, "only what wakes across processors, of 64 bytes")
 	flag.BoolVar(&b.latency, "latency", false, "also the latencies of pair and pingpong")
 	flag.Parse()
 	if flag.NArg() > 0 || !(b.rounds > 0) {
@@ -542,16 +693,16 @@ func main() {
 	}
 
 	works := []struct {
-		name string
-		hot  bool
-		run  func()
+		name   string
+		across bool
+		run    func()
 	}{
-		{"pair", true, b.pairs}, {"pingpong", true, b.pingpongs}, {"stream", true, b.streams},
-		{"select", true, b.selects}, {"timeout", false, b.timeouts}, {"cancel", false, b.cancels},
-		{"group", false, b.groups},
+		{"pair", false, b.pairs}, {"pingpong", true, b.pingpongs}, {"stream", true, b.streams},
+		{"broadcast", false, b.broadcasts}, {"select", false, b.selects}, {"timeout", false, b.timeouts},
+		{"request", false, b.requests}, {"cancel", false, b.cancels}, {"group", false, b.groups},
 	}
 	for _, work := range works {
-		if work.hot || !b.hot {
+		if work.across || !b.across {
 			fmt.Fprintln(os.Stderr, "go:", work.name)
 			work.run()
 		}
