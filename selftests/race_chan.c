@@ -445,9 +445,10 @@ static bool move(int *from, int *to)
  */
 TEST_F(chan, a_message_moves_back_and_forth_while_a_select_looks)
 {
-	struct racer r = RACER(r_select_far, 0, .point = "select_look", .deadline = CHAN_NOW);
+	struct racer r = RACER(r_select_far, 0, .point = "select_look");
 	int a[2], b[2];
 
+	r.deadline = CHAN_NOW;
 	ASSERT_EQ(0, chan_make(a, 4, 1, 0));
 	ASSERT_EQ(0, chan_make(b, 4, 1, 0));
 	r.fd = a[0];
@@ -472,10 +473,10 @@ TEST_F(chan, a_message_moves_back_and_forth_while_a_select_looks)
 TEST_F(chan, an_end_is_closed_while_a_select_looks)
 {
 	for (int way = 0; way < 2; way++) {
-		struct racer r = RACER(r_select_far, 0, .point = "select_note",
-				       .deadline = CHAN_NOW);
+		struct racer r = RACER(r_select_far, 0, .point = "select_note");
 		int a[2], b[2];
 
+		r.deadline = CHAN_NOW;
 		ASSERT_EQ(0, chan_make(a, 4, 1, 0));
 		ASSERT_EQ(0, chan_make(b, 4, 1, 0));
 		r.fd = a[0];
