@@ -392,47 +392,62 @@ TEST_F(spin, with_one_processor_nobody_does)
 
 /* ---- the window ---- */
 
-/* A receive that waits: does it spin? A message comes when it sleeps or, @early, spins. */
-static bool wait_once(int *e, bool early, bool *spins)
+enum { NO_SPIN, PAID, IN_VAIN, CUT, BAD };	/* CUT: something else had to run there */
+
+/* What comes of a receive that waits, for a message that comes when it sleeps or, @early, spins. */
+static int wait_once(int *e, bool early)
 {
 	struct racer r = RACER(r_recv, e[0], .point = "spin");
-	int v = 1;
+	int v = 1, how = NO_SPIN;
 
 	if (!pause_close() || !pause_open() || !race_begin(&r, false))
-		return false;
-	for (int i = 0; i < PATIENCE; i++, usleep(1000)) {
-		*spins = pause_says("stopped", "spin", ANY);
-		if (*spins || sleeps_in(race_tid(&r), SYS_ioctl))
-			break;
+		return BAD;
+	for (int i = 0; i < PATIENCE && !sleeps_in(race_tid(&r), SYS_ioctl); i++, usleep(1000)) {
+		if (how == NO_SPIN && pause_says("stopped", "spin", ANY)) {
+			if (early)
+				return meet(e, false, &v) && race_finish(&r) == 4 ? PAID : BAD;
+			how = CUT;
+			if (!stop_at("spun", race_tid(&r), NULL) || !go_on("spin", ANY))
+				return BAD;
+		} else if (how == CUT && pause_says("stopped", "spun", ANY)) {
+			how = IN_VAIN;
+			if (!go_on("spun", ANY))
+				return BAD;
+		}
 	}
-	if (*spins && !early && !(go_on("spin", ANY) && asleep(&r.p.tid)))
-		return false;
-	if (chan_send(e[1], &v, 4, -1, CHAN_NOW))
-		return false;
-	return (*spins && early ? race_finish(&r) : race_end(&r)) == 4;
+	return meet(e, false, &v) && race_end(&r) == 4 ? how : BAD;
 }
 
-/*
- * One in vain halves it, and four let it rest; one that pays is good for one more in vain.
- * Others may have to run there meanwhile; then a spin ends before it is in vain.
- */
+/* Have @n receives spin in vain. */
+static bool in_vain(int *e, int n)
+{
+	for (int i = 0; i < 1000 && n; i++) {
+		int how = wait_once(e, false);
+
+		if (how != IN_VAIN && how != CUT)
+			return false;
+		n -= how == IN_VAIN;
+	}
+	return !n;
+}
+
+/* One in vain halves it, one that pays doubles it, and after four halves it rests. */
 TEST_F(spin, it_rests_after_some_in_vain_and_begins_anew)
 {
-	bool spins = true;
-	int e[2], n;
+	int e[2], n, how;
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	for (int i = 0; i < 6; i++) {
-		ASSERT_TRUE(wait_once(e, i == 3, &spins));
-		EXPECT_TRUE(spins) TH_LOG("spin %d", i);
-	}
-	for (n = 0; n < 1000 && spins; n++)
-		ASSERT_TRUE(wait_once(e, false, &spins));
-	EXPECT_FALSE(spins);
-	for (n = 0; n < 100 && !spins; n++)
-		ASSERT_TRUE(wait_once(e, false, &spins));
-	EXPECT_TRUE(spins);
-	EXPECT_LT(10, n);
+	EXPECT_EQ(PAID, wait_once(e, true));	/* there is no more than all */
+	EXPECT_TRUE(in_vain(e, 3));
+	EXPECT_EQ(PAID, wait_once(e, true));
+	EXPECT_TRUE(in_vain(e, 2));
+	for (n = 0; n < 1000 && (how = wait_once(e, false)) == NO_SPIN; n++)
+		;
+	EXPECT_EQ(64, n);
+	EXPECT_NE(BAD, how);
+	EXPECT_EQ(PAID, wait_once(e, true));
+	EXPECT_TRUE(in_vain(e, 4));
+	EXPECT_EQ(NO_SPIN, wait_once(e, false));
 	close2(e);
 }
 
@@ -440,13 +455,11 @@ TEST_F(spin, it_rests_after_some_in_vain_and_begins_anew)
 TEST_F(spin, sends_spin_while_receives_rest)
 {
 	struct racer s = RACER(r_send, 0, .point = "spin");
-	bool spins = true;
 	int e[2], v;
 
 	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
-	for (int i = 0; i < 1000 && spins; i++)
-		ASSERT_TRUE(wait_once(e, false, &spins));
-	EXPECT_FALSE(spins);
+	EXPECT_TRUE(in_vain(e, 4));
+	EXPECT_EQ(NO_SPIN, wait_once(e, false));
 	ASSERT_TRUE(pause_close() && pause_open());
 	s.fd = e[1];
 	ASSERT_TRUE(race_start(&s));
