@@ -57,7 +57,8 @@ int kchan_features(unsigned int cmd, unsigned long arg)
 		.group_flags = KCHAN_GROUP_FLAGS,
 		.msg_max = READ_ONCE(kchan_msg_max),
 		.capacity_max = READ_ONCE(kchan_max_capacity),
-		.features = KCHAN_FEAT_URING | (KCHAN_URING_PARK ? KCHAN_FEAT_URING_PARK : 0),
+		.features = KCHAN_FEAT_URING | KCHAN_FEAT_URING_SHORT |
+			    (KCHAN_URING_PARK ? KCHAN_FEAT_URING_PARK : 0),
 	};
 
 	return kchan_answer(&f, sizeof(f), KCHAN_FEATURES_V1, cmd, arg);

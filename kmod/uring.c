@@ -405,29 +405,20 @@ static int check_file(struct issue *is)
 	case KCHAN_BARE(KCHAN_IOC_SELECT):
 		oldest = KCHAN_SELECT_V1;
 		break;
+	case KCHAN_BARE(KCHAN_IOC_SEND_WAIT(0)):	/* with a size: that is in the entry */
+	case KCHAN_BARE(KCHAN_IOC_SEND_NOW(0)):
+	case KCHAN_BARE(KCHAN_IOC_RECV_WAIT(0)):
+	case KCHAN_BARE(KCHAN_IOC_RECV_NOW(0)):
+		return -EINVAL;
 	default:
 		return -ENOTTY;
 	}
 	return _IOC_SIZE(cmd_op) < oldest || !kchan_uring_flags_known(is->cmd) ? -EINVAL : 0;
 }
 
-int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+/* Answer io_uring with the result @r of a command. */
+static int answer(struct io_uring_cmd *cmd, unsigned int issue_flags, long r)
 {
-	struct issue is = { .cmd = cmd, .flags = issue_flags, .nr = _IOC_NR(cmd->cmd_op) };
-	long r;
-
-	if (cancelled(cmd, issue_flags))
-		return -EIOCBQUEUED;
-	r = check_file(&is);
-	if (r)
-		return r;
-	kchan_uring_copy(&is.u, cmd, sizeof(is.u));
-	r = take_args(&is);
-	if (r)
-		return r;
-	r = wait_for(&is);
-	if (is.under)
-		kgroup_put(is.under);
 	if (r == KCHAN_WAIT)
 		return -EAGAIN;
 	if (r == -ERESTARTSYS)
@@ -441,4 +432,88 @@ int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 	 */
 	kchan_uring_done(cmd, r, issue_flags);
 	return -EIOCBQUEUED;
+}
+
+/*
+ * The fast path of a short call: try it at once, outside an io-wq worker, which would wait.
+ * -EAGAIN: it would wait, or is left to the general path.
+ */
+static __always_inline long try_short(struct io_uring_cmd *cmd, unsigned int issue_flags, bool tx,
+				      const struct kchan_uring *u)
+{
+	struct kchan *c = cmd->file->private_data;
+	void __user *buf = u64_to_user_ptr(u->addr);
+
+	if (issue_flags & IO_URING_F_UNLOCKED || cmd->flags & IORING_URING_CMD_FIXED)
+		return -EAGAIN;
+	if (!tx)
+		return kchan_recv_short(c, buf, min_t(u32, u->size, INT_MAX), KCHAN_NOW);
+	return u->size > KCHAN_INLINE ? -EAGAIN : kchan_send_short(c, buf, u->size, KCHAN_NOW);
+}
+
+/* What it does not do: as the long form of the same call. */
+static noinline long run_short(struct io_uring_cmd *cmd, unsigned int issue_flags, bool tx,
+			       const struct kchan_uring *u, s64 deadline)
+{
+	struct issue is = {
+		.cmd = cmd, .flags = issue_flags,
+		.nr = _IOC_NR(tx ? KCHAN_IOC_SEND : KCHAN_IOC_RECV),
+		.deadline = deadline,
+		.x = { .buf = u->addr, .len = u->size, .under = -1 },
+	};
+
+	return wait_for(&is);
+}
+
+/* A short call: the buffer and its length are in the entry itself. */
+static int uring_short(struct io_uring_cmd *cmd, unsigned int issue_flags, bool tx, s64 deadline)
+{
+	struct kchan_uring u kchan_uninitialized;
+	long r;
+
+	if (kchan_side_of(cmd->file) != (tx ? KCHAN_SIDE_TX : KCHAN_SIDE_RX))
+		return -EBADF;
+	kchan_uring_copy(&u, cmd, sizeof(u));
+	if (u.reserved || !kchan_uring_flags_known(cmd))
+		return -EINVAL;
+	r = try_short(cmd, issue_flags, tx, &u);
+	if (unlikely(r == -EAGAIN))
+		r = run_short(cmd, issue_flags, tx, &u, deadline);
+	return answer(cmd, issue_flags, r);
+}
+
+/* A call whose structure the entry points to, and what is no call at all. */
+static noinline int uring_long(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct issue is = { .cmd = cmd, .flags = issue_flags, .nr = _IOC_NR(cmd->cmd_op) };
+	long r = check_file(&is);
+
+	if (r)
+		return r;
+	kchan_uring_copy(&is.u, cmd, sizeof(is.u));
+	r = take_args(&is);
+	if (r)
+		return r;
+	r = wait_for(&is);
+	if (is.under)
+		kgroup_put(is.under);
+	return answer(cmd, issue_flags, r);
+}
+
+int kchan_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	if (cancelled(cmd, issue_flags))
+		return -EIOCBQUEUED;
+	switch (cmd->cmd_op) {
+	case KCHAN_IOC_SEND_WAIT(0):
+		return uring_short(cmd, issue_flags, true, KCHAN_FOREVER);
+	case KCHAN_IOC_SEND_NOW(0):
+		return uring_short(cmd, issue_flags, true, KCHAN_NOW);
+	case KCHAN_IOC_RECV_WAIT(0):
+		return uring_short(cmd, issue_flags, false, KCHAN_FOREVER);
+	case KCHAN_IOC_RECV_NOW(0):
+		return uring_short(cmd, issue_flags, false, KCHAN_NOW);
+	default:
+		return uring_long(cmd, issue_flags);
+	}
 }

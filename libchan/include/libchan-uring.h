@@ -123,6 +123,43 @@ static inline void chan_prep_recv(struct io_uring_sqe *sqe, int rx, struct kchan
 	chan_prep_transfer_(sqe, rx, KCHAN_IOC_RECV, x, buf, len, under, deadline);
 }
 
+/*
+ * Without a group, and for ever or not at all: the entry holds all there is to say, and no
+ * struct kchan_xfer has to be kept. See CHAN_HAS_URING_SHORT. A length that the entry has no
+ * room for is passed as the most that it has.
+ */
+static inline void chan_prep_short_(struct io_uring_sqe *sqe, int fd, uint32_t op,
+				    const void *buf, size_t len)
+{
+	chan_prep_command_(sqe, fd, op, buf, len < UINT32_MAX ? (uint32_t)len : UINT32_MAX);
+}
+
+static inline void chan_prep_send_wait(struct io_uring_sqe *sqe, int tx, const void *msg,
+				       size_t len)
+{
+	chan_prep_memory_(msg, len, 0);
+	chan_prep_short_(sqe, tx, KCHAN_IOC_SEND_WAIT(0), msg, len);
+}
+
+static inline void chan_prep_send_now(struct io_uring_sqe *sqe, int tx, const void *msg,
+				      size_t len)
+{
+	chan_prep_memory_(msg, len, 0);
+	chan_prep_short_(sqe, tx, KCHAN_IOC_SEND_NOW(0), msg, len);
+}
+
+static inline void chan_prep_recv_wait(struct io_uring_sqe *sqe, int rx, void *buf, size_t len)
+{
+	chan_prep_memory_(buf, len, 1);
+	chan_prep_short_(sqe, rx, KCHAN_IOC_RECV_WAIT(0), buf, len);
+}
+
+static inline void chan_prep_recv_now(struct io_uring_sqe *sqe, int rx, void *buf, size_t len)
+{
+	chan_prep_memory_(buf, len, 1);
+	chan_prep_short_(sqe, rx, KCHAN_IOC_RECV_NOW(0), buf, len);
+}
+
 /* The message, or room for one, is part of registered buffer @buf_index. */
 static inline void chan_prep_send_fixed(struct io_uring_sqe *sqe, int tx, struct kchan_xfer *x,
 					const void *msg, size_t len, int under,

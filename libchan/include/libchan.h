@@ -65,6 +65,7 @@ LIBCHAN_UNUSED static const int64_t CHAN_FOREVER = INT64_MAX;
 /* chan_features */
 #define CHAN_HAS_URING		(1U << 0)	/* io_uring commands */
 #define CHAN_HAS_URING_PARK	(1U << 1)	/* they wait without a worker */
+#define CHAN_HAS_URING_SHORT	(1U << 3)	/* chan_prep_send_wait and the like */
 
 /* In a receive, len and nfds are the room, and on return what was received. */
 struct chan_msg {

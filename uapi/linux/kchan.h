@@ -211,6 +211,10 @@ struct kchan_batch {
  * stay until the command has completed. The result is that of the ioctl. A select's
  * cases are KCHAN_SEND and KCHAN_RECV. With IORING_URING_CMD_FIXED a send or receive
  * uses a registered buffer.
+ *
+ * With KCHAN_FEAT_URING_SHORT, cmd_op may also be KCHAN_IOC_SEND_WAIT(0),
+ * KCHAN_IOC_SEND_NOW(0), KCHAN_IOC_RECV_WAIT(0) or KCHAN_IOC_RECV_NOW(0), on an end: then
+ * @addr and @size are the message itself, or the room for it, of any length.
  */
 struct kchan_uring {
 	__u64 addr;
@@ -337,6 +341,7 @@ struct kchan_out {
 #define KCHAN_FEAT_URING	(1U << 0)	/* commands of io_uring */
 /* they wait without a worker, and end with their ring or their process */
 #define KCHAN_FEAT_URING_PARK	(1U << 1)
+#define KCHAN_FEAT_URING_SHORT	(1U << 3)	/* with buffer and length in the entry */
 
 /* KCHAN_IOC_FEATURES on any kchan descriptor, through struct kchan_out. */
 struct kchan_features {
