@@ -57,7 +57,7 @@ int kchan_features(unsigned int cmd, unsigned long arg)
 		.group_flags = KCHAN_GROUP_FLAGS,
 		.msg_max = READ_ONCE(kchan_msg_max),
 		.capacity_max = READ_ONCE(kchan_max_capacity),
-		.features = KCHAN_FEAT_URING | KCHAN_FEAT_URING_SHORT |
+		.features = KCHAN_FEAT_URING | KCHAN_FEAT_REARM | KCHAN_FEAT_URING_SHORT |
 			    (KCHAN_URING_PARK ? KCHAN_FEAT_URING_PARK : 0),
 	};
 
@@ -92,6 +92,7 @@ int kchan_unanswered(unsigned int cmd)
 	case KCHAN_BARE(KCHAN_IOC_RECVM):
 	case KCHAN_BARE(KCHAN_IOC_ARM):
 	case KCHAN_BARE(KCHAN_IOC_FIRED):
+	case KCHAN_BARE(KCHAN_IOC_REARM):
 	case KCHAN_BARE(KCHAN_IOC_SEND_WAIT(0)):
 	case KCHAN_BARE(KCHAN_IOC_SEND_NOW(0)):
 	case KCHAN_BARE(KCHAN_IOC_RECV_WAIT(0)):

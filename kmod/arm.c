@@ -4,14 +4,44 @@
  * one; the peer that completes it makes the descriptor readable. It holds references to channels
  * and not to files, so it can't be part of a cycle, and closing an end acts at once.
  *
- * References (waiter.ref): the file, a wake-up under way, the work that unlinks the other cases,
- * and selects that poll it.
+ * References (waiter.ref): the file, a wake-up under way, the work, and selects that poll it.
+ *
+ * Armed again
+ * ===========
+ *
+ * With KCHAN_REARM the nodes of the other cases stay in their queues when one is done, stale as
+ * those of any select that was chosen. Nobody is matched with them, and who looks for a peer
+ * unlinks what stale nodes it meets (kchan_unlink_stale()), so that the next one does not meet
+ * them again; it leaves them in waiter.out. Therefore, and as whoever changes a channel so that
+ * parked calls could go on looks at all of them:
+ *
+ *   What is still in a queue when the select is armed again, nothing could be matched with.
+ *
+ * Such a node has its place and costs nothing. Those in waiter.out are tried and parked anew,
+ * at the ends of their queues, and so is the case that was done. The owner writes PENDING under
+ * waiter.lock, and a node is unlinked as stale under that lock, too:
+ *
+ *   the owner			a peer, with the lock of some channel
+ *
+ *				finds the node, its waiter is DONE
+ *   takes waiter.out
+ *   writes PENDING
+ *				takes waiter.lock: it is PENDING, the node stays
+ *
+ * or the peer comes first and the owner finds the node in waiter.out.
+ *
+ * This holds if no other case names the same channel: a select is not matched with itself, and
+ * one node would stand for all of them. If some do, all cases are queued anew.
+ *
+ * The peer that completed it may not have come to ->done() when it is armed again and another
+ * one completes it. The second can't have it in its list; it has a work wake the pollers.
  */
 #include "select.h"
 
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
 #include <linux/file.h>
+#include <linux/hash.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
 
@@ -26,13 +56,15 @@
 /* There may be many cases to unlink: deadlines and the ends of groups don't queue behind them. */
 static struct workqueue_struct *unpark_wq;
 
-enum { UNFETCHED, FETCHING, FETCHED };
+enum { UNFETCHED, FETCHING, FETCHED, REARMING };
 
 struct kchan_armed {
 	struct sel s;			/* first: the waiter */
 	atomic_t phase;
 	wait_queue_head_t poll;
-	struct work_struct unpark;
+	struct work_struct work;	/* unlinks the other cases, or wakes pollers */
+	bool apart;			/* each case names another channel */
+	bool some_out;			/* cases beside the one that was done are not queued */
 };
 
 static struct kchan_armed *armed_of(struct kchan_waiter *w)
@@ -43,6 +75,22 @@ static struct kchan_armed *armed_of(struct kchan_waiter *w)
 static bool fired(struct kchan_armed *a)
 {
 	return smp_load_acquire(&a->s.w.state) == KCHAN_DONE;
+}
+
+/*
+ * Is there something to fetch? The phase is read first: if it was armed again in between, it
+ * has fired again.
+ */
+static bool has_result(struct kchan_armed *a)
+{
+	int phase = atomic_read_acquire(&a->phase);
+
+	return (phase == UNFETCHED || phase == FETCHING) && fired(a);
+}
+
+static void wake_pollers(struct kchan_armed *a)
+{
+	wake_up_interruptible_poll(&a->poll, EPOLLIN | EPOLLRDNORM);
 }
 
 struct kchan_armed *kchan_armed_get(struct kchan_armed *a)
@@ -61,11 +109,28 @@ void kchan_armed_put(struct kchan_armed *a)
 
 static void unpark_work(struct work_struct *work)
 {
-	struct kchan_armed *a = container_of(work, struct kchan_armed, unpark);
+	struct kchan_armed *a = container_of(work, struct kchan_armed, work);
 
 	kchan_pause(unpark);
 	sel_dequeue(&a->s);
 	kchan_armed_put(a);
+}
+
+static void wake_work(struct work_struct *work)
+{
+	struct kchan_armed *a = container_of(work, struct kchan_armed, work);
+
+	wake_pollers(a);
+	kchan_armed_put(a);
+}
+
+/* In place of armed_done(), if that has not come yet for the time before. Under the locks. */
+static void armed_again(struct kchan_waiter *w)
+{
+	struct kchan_armed *a = kchan_armed_get(armed_of(w));
+
+	if (!queue_work(unpark_wq, &a->work))
+		refcount_dec(&w->ref);	/* not the last: armed_done() has one */
 }
 
 /*
@@ -77,9 +142,14 @@ static void armed_done(struct kchan_waiter *w)
 	struct kchan_armed *a = armed_of(w);
 
 	kchan_pause(armed_done);
-	wake_up_interruptible_poll(&a->poll, EPOLLIN | EPOLLRDNORM);
-	if (a->s.n > 1)
-		queue_work(unpark_wq, &a->unpark);	/* which takes over the reference */
+	if (a->s.rearms) {
+		spin_lock(&w->lock);
+		w->listed = false;
+		spin_unlock(&w->lock);
+	}
+	wake_pollers(a);
+	if (a->s.n > 1 && !a->s.rearms)
+		queue_work(unpark_wq, &a->work);	/* which takes over the reference */
 	else
 		kchan_armed_put(a);
 }
@@ -90,7 +160,7 @@ __poll_t kchan_armed_poll(struct kchan_armed *a, struct file *file, poll_table *
 	poll_wait(file, &a->poll, pt);
 	if (smp_load_acquire(&a->s.w.state) == KCHAN_ABORTED)
 		return EPOLLHUP;
-	return fired(a) && atomic_read(&a->phase) != FETCHED ? EPOLLIN | EPOLLRDNORM : 0;
+	return has_result(a) ? EPOLLIN | EPOLLRDNORM : 0;
 }
 
 static __poll_t armed_poll(struct file *file, poll_table *pt)
@@ -161,13 +231,19 @@ static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg)
 		return -EINVAL;
 	if (!fired(a))
 		return -EAGAIN;
+	kchan_pause(armed_fired);
 	switch (atomic_cmpxchg(&a->phase, UNFETCHED, FETCHING)) {
 	case FETCHED:
 		return -EALREADY;
 	case FETCHING:	/* by another thread, which may still fail */
+	case REARMING:
 		return -EAGAIN;
 	}
 	kchan_pause(armed_fetching);
+	if (!fired(a)) {	/* any more: it was fetched and armed again meanwhile */
+		r = -EAGAIN;
+		goto unfetched;
+	}
 	s->compat = in_compat_syscall();
 	s->ucases = u64_to_user_ptr(f.cases);
 	i = s->w.fired;
@@ -178,27 +254,175 @@ static long do_fired(struct kchan_armed *a, unsigned int cmd, unsigned long arg)
 		r = fetch(a, &k);
 	if (!r && f.tag)
 		put_user(sel_peer_tag(s), &((struct kchan_arm __user *)arg)->tag);
-	atomic_set_release(&a->phase, r ? UNFETCHED : FETCHED);
-	if (!r)
+	if (!r) {
+		atomic_set_release(&a->phase, FETCHED);
 		return i;
-	wake_up_interruptible_poll(&a->poll, EPOLLIN | EPOLLRDNORM);
+	}
+unfetched:
+	atomic_set_release(&a->phase, UNFETCHED);
+	wake_pollers(a);
 	return r;
+}
+
+/* Does each case name another channel? */
+static bool all_apart(struct sel *s)
+{
+	u32 at, slots = 2 * s->n;
+	unsigned int i;
+	u16 *seen = kvcalloc(slots, sizeof(*seen), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	bool apart = seen;
+
+	for (i = 0; apart && i < s->n; i++) {
+		struct kchan *c = s->cs[i].c;
+
+		if (!c)
+			continue;
+		at = ((u64)hash_long((unsigned long)c, 32) * slots) >> 32;
+		while (seen[at] && s->cs[seen[at] - 1].c != c)
+			at = at + 1 == slots ? 0 : at + 1;
+		apart = !seen[at];
+		seen[at] = i + 1;
+	}
+	kvfree(seen);
+	return apart;
+}
+
+/* The same after case @i has come to name another channel. */
+static bool still_apart(struct sel *s, unsigned int i)
+{
+	unsigned int k;
+
+	for (k = 0; s->cs[i].c && k < s->n; k++)
+		if (s->cs[k].c == s->cs[i].c && k != i)
+			return false;
+	return true;
+}
+
+/* Unlink all cases, to queue them as if they never were. */
+static void queue_none(struct sel *s)
+{
+	unsigned int i;
+
+	sel_dequeue(s);
+	s->w.out = NULL;
+	for (i = 0; i < s->n; i++) {
+		struct sel_case *k = &s->cs[i];
+
+		k->order = i;
+		k->parked = false;
+		memset(k->seen, 0, sizeof(k->seen));
+		k->node.idx = i;
+		k->node.room = k->room;
+		k->node.fd_room = k->fd_room;
+	}
+}
+
+static void pending_again(struct kchan_armed *a)
+{
+	struct kchan_waiter *w = &a->s.w;
+	struct kchan_node *n;
+
+	spin_lock(&w->lock);
+	for (n = w->out; n; n = n->next_out) {
+		container_of(n, struct sel_case, node)->parked = false;
+		a->some_out = true;
+	}
+	w->out = NULL;
+	waiter_to_pending_again(w);
+	spin_unlock(&w->lock);
+	kchan_pause(armed_pending);
+}
+
+/* Those that are to be parked anew come first in the order: case @i, and others that are out. */
+static unsigned int pick_out(struct kchan_armed *a, unsigned int i)
+{
+	struct sel *s = &a->s;
+	unsigned int k, m = 0;
+
+	if (!a->some_out) {
+		s->cs[0].order = i;
+		return s->cs[i].c ? 1 : 0;
+	}
+	for (k = 0; k < s->n; k++)
+		if (s->cs[k].c && !s->cs[k].parked)
+			s->cs[m++].order = k;
+	return m;
+}
+
+/* Case @i was taken anew: park it, and what has been taken out of its queue. */
+static void park_again(struct kchan_armed *a, unsigned int i)
+{
+	struct sel *s = &a->s;
+
+	kchan_holder_parks(&s->w.holder);
+	if (!a->apart)
+		queue_none(s);
+	s->cs[i].parked = false;
+	pending_again(a);
+	a->some_out = (a->apart ? sel_enqueue_some(s, pick_out(a, i)) : sel_enqueue(s)) !=
+		      SEL_QUEUED;
+}
+
+static long do_rearm(struct kchan_armed *a, unsigned int cmd, unsigned long arg)
+{
+	struct sel *s = &a->s;
+	struct kchan_arm f;
+	struct kchan *was;
+	unsigned int i;
+	long r = kchan_args(&f, sizeof(f), KCHAN_ARM_V1, cmd, arg);
+
+	if (r)
+		return r;
+	if (f.flags || f.reserved || f.n != s->n || !s->rearms)
+		return -EINVAL;
+	switch (atomic_cmpxchg(&a->phase, FETCHED, REARMING)) {
+	case UNFETCHED:
+	case FETCHING:
+		return fired(a) ? -EBUSY : -EAGAIN;
+	case REARMING:	/* by another thread */
+		return -EAGAIN;
+	}
+	kchan_pause(armed_rearming);
+	s->compat = in_compat_syscall();
+	s->ucases = u64_to_user_ptr(f.cases);
+	i = s->w.fired;
+	was = s->cs[i].c;
+	r = sel_load_again(s, i, f.tag);
+	if (r) {
+		atomic_set_release(&a->phase, FETCHED);
+		return r;
+	}
+	s->in.tag = f.tag;
+	if (a->apart && s->cs[i].c != was)
+		a->apart = still_apart(s, i);
+	park_again(a, i);
+	atomic_set_release(&a->phase, UNFETCHED);
+	smp_mb();	/* a poller that a peer wakes from here on sees the phase */
+	if (fired(a))
+		wake_pollers(a);
+	return i;
 }
 
 static long armed_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	if (KCHAN_BARE(cmd) == KCHAN_BARE(KCHAN_IOC_FIRED))
+	switch (KCHAN_BARE(cmd)) {
+	case KCHAN_BARE(KCHAN_IOC_FIRED):
 		return do_fired(file->private_data, cmd, arg);
-	return kchan_ioctl_any(cmd, arg, false, false);
+	case KCHAN_BARE(KCHAN_IOC_REARM):
+		return do_rearm(file->private_data, cmd, arg);
+	default:
+		return kchan_ioctl_any(cmd, arg, false, false);
+	}
 }
 
 static void armed_show_fdinfo(struct seq_file *m, struct file *file)
 {
 	struct kchan_armed *a = file->private_data;
-	static const char * const phases[] = { "fired", "fired", "fetched" };
+	static const char * const phases[] = { "fired", "fired", "fetched", "fetched" };
+	int phase = atomic_read_acquire(&a->phase);
 
 	seq_printf(m, "kchan-role:\tarmed\nkchan-cases:\t%u\nkchan-state:\t%s\n", a->s.n,
-		   fired(a) ? phases[atomic_read(&a->phase)] : "armed");
+		   fired(a) ? phases[phase] : "armed");
 }
 
 const struct file_operations kchan_armed_fops = {
@@ -232,14 +456,22 @@ static struct kchan_armed *armed_new(const struct kchan_arm *arm)
 	a->s.w.done = armed_done;
 	refcount_set(&a->s.w.ref, 1);
 	init_waitqueue_head(&a->poll);
-	INIT_WORK(&a->unpark, unpark_work);
+	a->s.rearms = arm->flags & KCHAN_REARM;
+	if (a->s.rearms)
+		a->s.w.again = armed_again;
+	INIT_WORK(&a->work, a->s.rearms ? wake_work : unpark_work);
 	err = sel_charge(&a->s, sizeof(*a));
 	if (!err)
 		err = sel_load(&a->s);
-	for (i = 0; !err && i < a->s.n; i++)	/* later nobody could be told */
-		err = a->s.cs[i].broken;
-	if (!err)
+	for (i = 0; !err && i < a->s.n; i++) {
+		err = a->s.cs[i].broken;	/* later nobody could be told */
+		a->s.cs[i].room = a->s.cs[i].node.room;
+		a->s.cs[i].fd_room = a->s.cs[i].node.fd_room;
+	}
+	if (!err) {
+		a->apart = a->s.rearms && all_apart(&a->s);
 		return a;
+	}
 	kchan_armed_put(a);
 	return ERR_PTR(err);
 }
@@ -249,11 +481,14 @@ static void armed_park(struct kchan_armed *a)
 	struct sel *s = &a->s;
 
 	if (sel_probe(s, false)) {
-		if (sel_enqueue(s) != SEL_QUEUED)
+		if (sel_enqueue(s) == SEL_QUEUED)
+			return;
+		if (!s->rearms)
 			sel_dequeue(s);
 	} else {
 		waiter_to_done(&s->w);
 	}
+	a->some_out = true;
 }
 
 long kchan_arm(unsigned int cmd, unsigned long arg)
@@ -265,7 +500,7 @@ long kchan_arm(unsigned int cmd, unsigned long arg)
 
 	if (err)
 		return err;
-	if (arm.flags & ~KCHAN_PRIO || arm.reserved || arm.n > KCHAN_MAX_CASES)
+	if (arm.flags & ~(KCHAN_PRIO | KCHAN_REARM) || arm.reserved || arm.n > KCHAN_MAX_CASES)
 		return -EINVAL;
 	a = armed_new(&arm);
 	if (IS_ERR(a))

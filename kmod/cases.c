@@ -151,6 +151,8 @@ static int load_sends(struct sel *s, unsigned int sends)
 	unsigned int i;
 	int err;
 
+	if (s->rearms)	/* any may become a send later */
+		sends = s->n;
 	out = s->outs = kvcalloc(sends, sizeof(*s->outs), GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 	if (!out)
 		return -ENOMEM;
@@ -164,7 +166,7 @@ static int load_sends(struct sel *s, unsigned int sends)
 			.buf = (void __force *)sc->buf, .len = sc->node.room,
 			.fds = (void __force *)sc->fds, .nfds = sc->node.fd_room,
 		};
-		sc->out = sc->node.out = out++;
+		sc->out = sc->node.out = s->rearms ? &out[i] : out++;
 		sc->out->tag = s->in.tag;
 		err = kchan_msg_load(sc->c, sc->out, &m);
 		if (err == -ENOMEM || err == -EDQUOT)
@@ -191,7 +193,50 @@ int sel_load(struct sel *s)
 		for (j = 0; j < n; j++)
 			sends += s->cs[i + j].op == KCHAN_SEND;
 	}
-	return sends ? load_sends(s, sends) : 0;
+	return sends || (s->rearms && s->n) ? load_sends(s, sends) : 0;
+}
+
+/*
+ * Take case @i anew from user memory, after it was done and its result was fetched. Nothing has
+ * changed if that fails.
+ */
+int sel_load_again(struct sel *s, unsigned int i, u32 tag)
+{
+	struct sel_case *sc = &s->cs[i];
+	struct kchan *c = NULL, *old = sc->c;
+	struct kchan_payload *out = NULL;
+	struct kchan_case k;
+	int err;
+
+	if (sel_get_case(s, i, &k))
+		return -EFAULT;
+	if (k.fd != -1) {
+		if ((k.op != KCHAN_SEND && k.op != KCHAN_RECV) || k.events)
+			return -EINVAL;
+		c = kchan_from_fd(k.fd, k.op == KCHAN_SEND ? KCHAN_SIDE_TX : KCHAN_SIDE_RX);
+		if (IS_ERR(c))
+			return PTR_ERR(c);
+	}
+	kchan_payload_free(&s->outs[i]);	/* of a send that has failed */
+	if (c && k.op == KCHAN_SEND) {
+		out = &s->outs[i];
+		out->tag = tag;
+		err = kchan_msg_load(c, out, &k.msg);
+		if (err) {
+			kchan_put(c);
+			return err;
+		}
+	}
+	sc->c = c;
+	sc->op = c ? k.op : 0;
+	sc->out = sc->node.out = out;
+	sc->node.waiter = &s->w;
+	sc->node.idx = i;
+	sc->room = sc->node.room = min_t(size_t, k.msg.len, INT_MAX);
+	sc->fd_room = sc->node.fd_room = k.msg.nfds;
+	if (old)
+		kchan_put(old);
+	return 0;
 }
 
 /* @s is zeroed. Returns NULL if there is no memory. */

@@ -177,6 +177,8 @@ static int find_room(struct kchan *c, const struct kchan_payload *p, struct kcha
 	list_for_each_entry_safe(n, next, &c->recvq.nodes, list) {
 		bool pending = READ_ONCE(n->waiter->state) == KCHAN_PENDING;
 
+		if (!pending && n->waiter != &kchan_mark)
+			pending = !kchan_unlink_stale(n);
 		if (pending && n->waiter != self && (!only || n->waiter == only)) {
 			if (!misfit_node(len, nfds, n)) {
 				*found = n;
@@ -191,8 +193,6 @@ static int find_room(struct kchan *c, const struct kchan_payload *p, struct kcha
 			continue;
 		}
 		wk->steps--;
-		if (!pending && n->waiter != &kchan_mark)
-			kchan_unlink(n);
 	}
 	return KCHAN_WAIT;
 }
@@ -208,7 +208,7 @@ static void tell_passed(struct kchan *c, const struct kchan_node *end, u32 len, 
 			return;
 		if (READ_ONCE(n->waiter->state) != KCHAN_PENDING) {
 			if (n->waiter != &kchan_mark)
-				kchan_unlink(n);
+				kchan_unlink_stale(n);	/* armed again: after this message */
 		} else if (misfit_node(len, nfds, n) && kchan_lock_parked(n, NULL)) {
 			kchan_complete_parked(n, misfit_node(len, nfds, n), wk);
 		}
@@ -766,8 +766,8 @@ static u64 count_cases(struct kchan *c, struct kchan_queue *q, struct kchan_wake
 	list_for_each_entry_safe(n, next, &q->nodes, list) {
 		if (READ_ONCE(n->waiter->state) == KCHAN_PENDING)
 			cases += cases_of(n);
-		else if (n->waiter != &kchan_mark)
-			kchan_unlink(n);
+		else if (n->waiter != &kchan_mark && !kchan_rearms(n->waiter))
+			kchan_unlink(n);	/* others keep their place */
 		if (!wk->steps)
 			next = kchan_stop_at(&c->lock, next, wk);
 		else

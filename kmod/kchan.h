@@ -69,7 +69,9 @@
  *				a case ready while it was still queueing
  *   PENDING -> ABORTED		its owner gave up, or the group that it runs under ended
  *
- * There is no way back. wait.h has an inline for each change.
+ * There is no way back, but for an armed select that is armed again: DONE -> PENDING, by its
+ * owner, after the result was fetched. Its nodes stay in the queues meanwhile; arm.c has the
+ * story. wait.h has an inline for each change.
  *
  * A waiter is single if it has one case and no group. Its state is protected by the lock of
  * its channel. The peer writes DONE last, with release; the owner, if it reads DONE with

@@ -23,6 +23,9 @@
 #define KCHAN_PAUSE_POINTS(SLEEPS, SPINS)	\
 	SLEEPS(armed_done)			\
 	SLEEPS(armed_fetching)			\
+	SLEEPS(armed_fired)			\
+	SLEEPS(armed_pending)			\
+	SLEEPS(armed_rearming)			\
 	SLEEPS(armed_release)			\
 	SLEEPS(deliver)				\
 	SLEEPS(end)				\
@@ -66,6 +69,7 @@
 	SPINS(sleep)				\
 	SPINS(spin)				\
 	SPINS(spun)				\
+	SPINS(stale)				\
 	SPINS(value_added)			\
 	SPINS(value_begun)
 

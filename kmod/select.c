@@ -193,13 +193,12 @@ static void join_parked(struct sel_case *before, const struct sel_case *k)
  * node for a channel and direction, however many cases of the select name them; it may be
  * chosen for any of these cases.
  */
-static enum sel_how enqueue_one(struct sel *s, unsigned int i)
+static enum sel_how enqueue_one(struct sel *s, unsigned int i, struct sel_case *before)
 {
-	struct sel_case *before, *k = &s->cs[i];
+	struct sel_case *k = &s->cs[i];
 	struct kchan_wake wk kchan_uninitialized;
 	int r;
 
-	before = s->n > 1 ? parked_before(s, i) : NULL;
 	kchan_wake_init(&wk);
 	spin_lock(&k->c->lock);
 	r = try_case(s, k, &wk);
@@ -263,7 +262,33 @@ enum sel_how sel_enqueue(struct sel *s)
 		i = pick(s, k);
 		if (is_disabled(&s->cs[i]))
 			continue;
-		how = s->cs[i].c ? enqueue_one(s, i) : watch_one(s, i);
+		how = s->cs[i].c ? enqueue_one(s, i, s->n > 1 ? parked_before(s, i) : NULL) :
+			watch_one(s, i);
+		if (how != SEL_QUEUED)
+			return how;
+		kchan_pause(select_queued);
+		if (smp_load_acquire(&s->w.state) != KCHAN_PENDING)
+			return SEL_CHOSEN;
+	}
+	return SEL_QUEUED;
+}
+
+/*
+ * The same, for a select that was queued before and whose cases name different channels, of
+ * the first @m in their order alone. The others stand in their queues.
+ */
+enum sel_how sel_enqueue_some(struct sel *s, unsigned int m)
+{
+	enum sel_how how;
+	unsigned int k;
+
+	for (k = 0; k < m; k++) {
+		if (!s->prio) {
+			unsigned int j = k + below(s, m - k);
+
+			swap(s->cs[k].order, s->cs[j].order);
+		}
+		how = enqueue_one(s, s->cs[k].order, NULL);
 		if (how != SEL_QUEUED)
 			return how;
 		kchan_pause(select_queued);

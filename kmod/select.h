@@ -40,8 +40,14 @@ struct sel_case {
 	union {
 		struct {
 			struct kchan_node node;
-			void __user *buf;
-			int __user *fds;
+			union {
+				void __user *buf;
+				size_t room;	/* armed: its own; its node may stand for others */
+			};
+			union {
+				int __user *fds;
+				u32 fd_room;
+			};
 			struct kchan_payload *out;	/* send */
 		};
 		struct {		/* KCHAN_POLL */
@@ -64,6 +70,7 @@ struct sel {
 	bool no_poll;			/* no targets allowed */
 	bool looked;			/* at all cases, and none looked ready */
 	bool armed;			/* cases in user memory are only read */
+	bool rearms;			/* each case has a place in @outs */
 	u64 rnd;
 	void __user *ucases;
 	size_t charged;			/* to its user, if it outlives the call */
@@ -75,6 +82,7 @@ enum sel_how { SEL_QUEUED, SEL_FOUND, SEL_CHOSEN, SEL_FAILED };
 struct sel *sel_init(struct sel *s, void __user *cases, unsigned int n, bool prio, u32 tag,
 		     bool compat);
 int sel_load(struct sel *s);
+int sel_load_again(struct sel *s, unsigned int i, u32 tag);
 int sel_charge(struct sel *s, size_t bytes);
 void sel_destroy(struct sel *s);
 int sel_get_case(struct sel *s, unsigned int i, struct kchan_case *k);
@@ -92,6 +100,7 @@ void sel_unwatch(struct sel *s);
 long kchan_select(unsigned int cmd, unsigned long arg, bool bare);
 int sel_probe(struct sel *s, bool exact);
 enum sel_how sel_enqueue(struct sel *s);
+enum sel_how sel_enqueue_some(struct sel *s, unsigned int m);
 void sel_dequeue(struct sel *s);
 int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int expired);
 int sel_deliver(struct sel *s, struct kchan_mem *dst);

@@ -13,6 +13,31 @@
 /* Never PENDING and not single: no walk of a queue mistakes a mark for a waiter. */
 struct kchan_waiter kchan_mark = { .state = KCHAN_ABORTED };
 
+/*
+ * Unlink a node whose waiter is not PENDING. If that may be armed again, its owner is told, to
+ * try this case anew then; and it may have been armed by now: false, the node stays.
+ */
+bool kchan_unlink_stale(struct kchan_node *n)
+{
+	struct kchan_waiter *w = n->waiter;
+	bool stale;
+
+	if (likely(!kchan_rearms(w))) {
+		kchan_unlink(n);
+		return true;
+	}
+	kchan_pause(stale);
+	spin_lock(&w->lock);
+	stale = w->state != KCHAN_PENDING;
+	if (stale) {
+		kchan_unlink(n);
+		n->next_out = w->out;
+		w->out = n;
+	}
+	spin_unlock(&w->lock);
+	return stale;
+}
+
 static __always_inline struct kchan_node *first(struct kchan_queue *q, struct kchan_waiter *self,
 						bool at_rest, unsigned int *steps)
 {
@@ -29,7 +54,8 @@ static __always_inline struct kchan_node *first(struct kchan_queue *q, struct kc
 		if (!*steps)
 			return NULL;
 		--*steps;
-		kchan_unlink(n);
+		if (!kchan_unlink_stale(n) && n->waiter != self)
+			return n;
 	}
 	return NULL;
 }
@@ -199,7 +225,8 @@ void kchan_complete_parked(struct kchan_node *n, int res, struct kchan_wake *wk)
 /*
  * Have kchan_wake_all() wake @w, which is still PENDING and whose state is locked. There is
  * room, as one hold of a lock completes at most KCHAN_WAKES. A waiter that must not wait for
- * this task, which may be preempted, is kicked here.
+ * this task, which may be preempted, is kicked here. One that was armed again may still be in
+ * the list of the task that completed it before.
  */
 void kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w)
 {
@@ -208,6 +235,13 @@ void kchan_wake_add(struct kchan_wake *wk, struct kchan_waiter *w)
 		get_task_struct(w->task);
 		wk->task[wk->tasks++] = w->task;
 		return;
+	}
+	if (unlikely(w->again)) {
+		if (w->listed) {
+			w->again(w);
+			return;
+		}
+		w->listed = true;
 	}
 	refcount_inc(&w->ref);
 	w->next = wk->async;

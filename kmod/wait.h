@@ -45,6 +45,9 @@ struct kchan_waiter {
 	struct kchan_waiter *next;	/* of struct kchan_wake */
 	void (*kick)(struct kchan_waiter *w);	/* under the lock that decides it, or NULL */
 	void (*done)(struct kchan_waiter *w);	/* drops the reference */
+	void (*again)(struct kchan_waiter *w);	/* NULL, or it may be armed again: see arm.c */
+	bool listed;			/* it has @again: is in a struct kchan_wake */
+	struct kchan_node *out;		/* it has @again: those of its nodes that were taken out */
 	refcount_t ref;
 };
 
@@ -62,7 +65,10 @@ extern struct kchan_waiter kchan_mark;	/* the waiter of all marks; never PENDING
 
 struct kchan_node {
 	struct list_head list;		/* kchan.lock */
-	struct kchan_queue *queue;
+	union {
+		struct kchan_queue *queue;	/* in a queue */
+		struct kchan_node *next_out;	/* of kchan_waiter.out; its lock */
+	};
 	struct kchan_waiter *waiter;
 	u32 idx;			/* which case */
 	u32 cases;			/* kchan.lock: how many it stands for; single: 1 */
@@ -99,6 +105,12 @@ static inline void waiter_to_done_by_owner(struct kchan_waiter *w)
 	WRITE_ONCE(w->state, KCHAN_DONE);
 }
 
+/* DONE -> PENDING by its owner, which arms it again, under its lock. */
+static inline void waiter_to_pending_again(struct kchan_waiter *w)
+{
+	smp_store_release(&w->state, KCHAN_PENDING);
+}
+
 /* PENDING -> ABORTED. */
 static inline void waiter_to_aborted(struct kchan_waiter *w)
 {
@@ -130,6 +142,12 @@ static inline void kchan_unlink(struct kchan_node *n)
 	kchan_add(n->queue->n, -1);
 }
 
+/* May it be armed again after it was chosen? */
+static inline bool kchan_rearms(const struct kchan_waiter *w)
+{
+	return !w->task && w->again;
+}
+
 /* Work to do once kchan.lock is dropped. */
 struct kchan_wake {
 	unsigned int n;			/* tasks, and waiters in async */
@@ -156,6 +174,7 @@ static inline void kchan_wake_init(struct kchan_wake *wk)
 /* What kchan_lock_pair() returns. */
 enum { PAIR_OK, PAIR_STALE, PAIR_GONE };
 
+bool kchan_unlink_stale(struct kchan_node *n);
 struct kchan_node *kchan_queue_first(struct kchan_queue *q, struct kchan_waiter *self,
 				     unsigned int *steps);
 struct kchan_node *kchan_queue_first_at_rest(struct kchan_queue *q, struct kchan_waiter *self,

@@ -47,6 +47,9 @@
 #define KCHAN_PRIO		(1U << 0)	/* first ready case, not a random one */
 #define KCHAN_MAY_HANDLE	(1U << 1)	/* may answer KCHAN_USE_HANDLE */
 
+/* struct kchan_arm.flags: KCHAN_PRIO, and */
+#define KCHAN_REARM		(1U << 2)	/* KCHAN_IOC_REARM will follow */
+
 /* KCHAN_IOC_KIND answers */
 #define KCHAN_RX		1
 #define KCHAN_TX		2
@@ -166,12 +169,17 @@ struct kchan_select {
  * KCHAN_IOC_ARM on /dev/kchan, an end, a group or a watch: park a select that
  * nobody sleeps for.
  * Returns a descriptor, close-on-exec, that is readable when a case is done, and
- * answers KCHAN_IOC_FIRED, KCHAN_IOC_SELECT and KCHAN_IOC_FEATURES alone.
+ * answers KCHAN_IOC_FIRED, KCHAN_IOC_REARM, KCHAN_IOC_SELECT and KCHAN_IOC_FEATURES
+ * alone.
  * KCHAN_IOC_FIRED on that descriptor: returns the index of the case, once, and
  * stores what it received. EAGAIN: none is done; EALREADY: it was fetched.
+ * KCHAN_IOC_REARM on that descriptor, made with KCHAN_REARM: arm it again. The case
+ * that was done is taken anew from @cases; the others are as they were, and nothing
+ * of them is read. Returns the index of that case. EAGAIN: none is done; EBUSY: it
+ * was not fetched.
  * @cases, @n: KCHAN_SEND and KCHAN_RECV. KCHAN_IOC_FIRED: of the same number,
- *             and the buffer is the one named now
- * @flags:     KCHAN_PRIO. KCHAN_IOC_FIRED: 0
+ *             and the buffer is the one named now. KCHAN_IOC_REARM: of the same number
+ * @flags:     KCHAN_PRIO, KCHAN_REARM. KCHAN_IOC_FIRED, KCHAN_IOC_REARM: 0
  * @tag:       as in struct kchan_xfer; KCHAN_IOC_FIRED: not 0; out: the peer's
  */
 struct kchan_arm {
@@ -341,6 +349,7 @@ struct kchan_out {
 #define KCHAN_FEAT_URING	(1U << 0)	/* commands of io_uring */
 /* they wait without a worker, and end with their ring or their process */
 #define KCHAN_FEAT_URING_PARK	(1U << 1)
+#define KCHAN_FEAT_REARM	(1U << 2)	/* KCHAN_REARM, KCHAN_IOC_REARM */
 #define KCHAN_FEAT_URING_SHORT	(1U << 3)	/* with buffer and length in the entry */
 
 /* KCHAN_IOC_FEATURES on any kchan descriptor, through struct kchan_out. */
@@ -377,6 +386,7 @@ struct kchan_features {
 #define KCHAN_IOC_RECVM		_IOWR(KCHAN_MAGIC, 18, struct kchan_batch)
 #define KCHAN_IOC_ARM		_IOW(KCHAN_MAGIC, 19, struct kchan_arm)
 #define KCHAN_IOC_FIRED		_IOWR(KCHAN_MAGIC, 20, struct kchan_arm)
+#define KCHAN_IOC_REARM		_IOW(KCHAN_MAGIC, 21, struct kchan_arm)
 
 #define KCHAN_IOC_SEND_WAIT(len) _IOC(_IOC_WRITE, KCHAN_MAGIC, 0x20, len)
 #define KCHAN_IOC_SEND_NOW(len)	_IOC(_IOC_WRITE, KCHAN_MAGIC, 0x21, len)
