@@ -135,7 +135,7 @@ FIXTURE_SETUP(abi)
 	fd[WATCH] = chan_watch(fd[GROUP]);
 	fd[HANDLE] = make_handle(self->e[EMPTY][0]);
 	c = chan_recv_case(self->e[EMPTY][0], NULL, 0);
-	fd[ARMED] = chan_arm(&c, 1, 0);
+	fd[ARMED] = chan_arm(&c, 1, CHAN_REARM);
 	for (int i = 0; i < KINDS; i++)
 		ASSERT_LE(0, fd[i]);
 	ASSERT_EQ(0, chan_value_set(fd[GROUP], "k", "v", 1));
@@ -172,6 +172,7 @@ static const struct { unsigned nr, kinds; } known[] = {
 	{ 13, 1 << GROUP | 1 << MEMBER | 1 << WATCH }, { 14, 1 << GROUP | 1 << MEMBER | 1 << WATCH },
 	{ 15, 1 << GROUP | 1 << MEMBER }, { 16, 1 << GROUP | 1 << MEMBER | 1 << WATCH },
 	{ 17, 1 << TX }, { 18, 1 << RX }, { 19, ~(1u << ARMED | 1 << HANDLE) }, { 20, 1 << ARMED },
+	{ 21, 1 << ARMED },
 	{ 0x20, 1 << TX }, { 0x21, 1 << TX }, { 0x22, 1 << RX }, { 0x23, 1 << RX },
 };
 #define NKNOWN	(sizeof(known) / sizeof(known[0]))
@@ -181,8 +182,8 @@ static const unsigned long requests[] = {
 	KCHAN_IOC_SELECT, KCHAN_IOC_SHUT, KCHAN_IOC_INFO, KCHAN_IOC_GROUP, KCHAN_IOC_WATCH,
 	KCHAN_IOC_JOIN, KCHAN_IOC_LEAVE, KCHAN_IOC_CANCEL, KCHAN_IOC_WAIT, KCHAN_IOC_GROUP_INFO,
 	KCHAN_IOC_VALUE_SET, KCHAN_IOC_VALUE_GET, KCHAN_IOC_SENDM, KCHAN_IOC_RECVM,
-	KCHAN_IOC_ARM, KCHAN_IOC_FIRED, KCHAN_IOC_SEND_WAIT(4), KCHAN_IOC_SEND_NOW(4),
-	KCHAN_IOC_RECV_WAIT(4), KCHAN_IOC_RECV_NOW(4),
+	KCHAN_IOC_ARM, KCHAN_IOC_FIRED, KCHAN_IOC_REARM, KCHAN_IOC_SEND_WAIT(4),
+	KCHAN_IOC_SEND_NOW(4), KCHAN_IOC_RECV_WAIT(4), KCHAN_IOC_RECV_NOW(4),
 };
 
 TEST_F(abi, a_known_call_on_the_wrong_kind_is_EBADF)
@@ -348,11 +349,15 @@ static int fill_calls(FIXTURE_DATA(abi) *self, struct call *c)
 	*c = (struct call){ "FIRED", KCHAN_IOC_FIRED, 24, -EAGAIN, self->fd[ARMED],
 		AT(kchan_arm, flags), 0, { AT(kchan_arm, reserved) }, {} };
 	ARG(c, struct kchan_arm, { .cases = (uintptr_t)case_of, .n = 1 });
+	c++;
+	*c = (struct call){ "REARM", KCHAN_IOC_REARM, 24, -EAGAIN, self->fd[ARMED],
+		AT(kchan_arm, flags), 0, { AT(kchan_arm, reserved) }, {} };
+	ARG(c, struct kchan_arm, { .cases = (uintptr_t)case_of, .n = 1 });
 	for (int k = 0; k < KINDS; k++) {
 		if (k < HANDLE) {
 			c++;
 			*c = (struct call){ "ARM", KCHAN_IOC_ARM, 24, -EBADF, self->fd[k],
-				AT(kchan_arm, flags), KCHAN_PRIO, { AT(kchan_arm, reserved) }, {} };
+				AT(kchan_arm, flags), KCHAN_PRIO | KCHAN_REARM, { AT(kchan_arm, reserved) }, {} };
 			ARG(c, struct kchan_arm, { .cases = (uintptr_t)case_of, .n = 1 });
 		}
 		c++;

@@ -316,7 +316,7 @@ TEST(bad_arms_make_nothing)
 	low = dup(0);
 	struct chan_case c = chan_recv_case(e[0], buf, 4), d = { .fd = p[0], .op = CHAN_POLL };
 	EXPECT_EQ(-EINVAL, chan_arm(&d, 1, 0));
-	EXPECT_EQ(-EINVAL, chan_arm(&c, 1, 4));
+	EXPECT_EQ(-EINVAL, chan_arm(&c, 1, 8));
 	EXPECT_EQ(-EINVAL, chan_arm(&c, 1025, 0));
 	EXPECT_EQ(-EFAULT, chan_arm(NULL, 1, 0));
 	c.fd = e[1];

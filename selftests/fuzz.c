@@ -322,15 +322,22 @@ static void arm(struct player *p)
 	unsigned n = 1 + rnd(p, ROOM);
 
 	some_cases(p, c, odd_one_in(p, 4));
-	keep(p, chan_arm(c, n, some_flags(p)));
+	keep(p, chan_arm(c, n, some_flags(p) | (one_in(p, 2) ? CHAN_REARM : 0)));
 }
 
 static void fired(struct player *p)
 {
 	struct chan_case c[ROOM];
 
+	int fd = fd_of_kind(p, CHAN_ARMED);
+	unsigned n = 1 + rnd(p, ROOM);
+
 	some_cases(p, c, false);
-	chan_fired(fd_of_kind(p, CHAN_ARMED), c, 1 + rnd(p, ROOM));
+	chan_fired(fd, c, n);
+	if (one_in(p, 2)) {
+		some_cases(p, c, false);
+		chan_rearm(fd, c, n);
+	}
 }
 
 static void group_call(struct player *p)

@@ -687,6 +687,33 @@ TEST_F(uring, poll_multishot_tells_each_message)
 	close(e[0]);
 }
 
+TEST_F(uring, poll_multishot_tells_each_firing_of_an_armed_select)
+{
+	struct io_uring_sqe *sqe;
+	char buf[4];
+	int e[2], a;
+
+	ASSERT_EQ(0, chan_make(e, 4, 0, 0));
+	struct chan_case c = chan_recv_case(e[0], buf, 4);
+	a = chan_arm(&c, 1, CHAN_REARM);
+	ASSERT_LE(0, a);
+	sqe = sqe_of(&self->ring, 1);
+	io_uring_prep_poll_multishot(sqe, a, POLLIN);
+	sqe->user_data = 1;
+	io_uring_submit(&self->ring);
+	for (int i = 0; i < 5; i++) {
+		ASSERT_EQ(0, chan_send(e[1], "x", 1, -1, CHAN_NOW));
+		EXPECT_EQ(POLLIN, next(&self->ring, NULL));
+		ASSERT_EQ(0, chan_fired(a, &c, 1));
+		c.msg.len = 4;
+		ASSERT_EQ(0, chan_rearm(a, &c, 1));
+	}
+	close(e[1]);
+	EXPECT_EQ(POLLIN, next(&self->ring, NULL));
+	close(e[0]);
+	close(a);
+}
+
 TEST_F(uring, read_multishot_with_provided_buffers)
 {
 	enum { BUFS = 4 };

@@ -91,6 +91,7 @@ for _name, _res, _args in (
         ("chan_select", _int, [_ptr, _uint, _uint, _int, _i64]),
         ("chan_arm", _int, [_ptr, _uint, _uint]),
         ("chan_fired", _int, [_int, _ptr, _uint]),
+        ("chan_rearm", _int, [_int, _ptr, _uint]),
         ("chan_shut", _int, [_int, _int]),
         ("chan_info", _int, [_int, _ptr, _size]),
         ("chan_kind", _int, [_int]),

@@ -46,6 +46,9 @@ LIBCHAN_UNUSED static const int64_t CHAN_FOREVER = INT64_MAX;
 /* chan_select flags */
 #define CHAN_PRIO	(1U << 0)
 
+/* chan_arm flags: CHAN_PRIO, and */
+#define CHAN_REARM	(1U << 2)	/* chan_rearm will follow */
+
 /* chan_kind */
 #define CHAN_RX		1
 #define CHAN_TX		2
@@ -65,6 +68,7 @@ LIBCHAN_UNUSED static const int64_t CHAN_FOREVER = INT64_MAX;
 /* chan_features */
 #define CHAN_HAS_URING		(1U << 0)	/* io_uring commands */
 #define CHAN_HAS_URING_PARK	(1U << 1)	/* they wait without a worker */
+#define CHAN_HAS_REARM		(1U << 2)	/* CHAN_REARM, chan_rearm */
 #define CHAN_HAS_URING_SHORT	(1U << 3)	/* chan_prep_send_wait and the like */
 
 /* In a receive, len and nfds are the room, and on return what was received. */
@@ -136,6 +140,8 @@ LIBCHAN_ACCESS(read_only, 1, 2)
 int chan_arm(const struct chan_case *cases, unsigned n, unsigned flags);
 LIBCHAN_ACCESS(read_write, 2, 3)
 int chan_fired(int armed, struct chan_case *cases, unsigned n);
+LIBCHAN_ACCESS(read_only, 2, 3)
+int chan_rearm(int armed, const struct chan_case *cases, unsigned n);
 int chan_shut(int end, int err);
 LIBCHAN_ACCESS(write_only, 2)
 int chan_info(int end, struct chan_info *info, size_t size);

@@ -18,7 +18,8 @@ _Static_assert(sizeof(struct chan_msg) == sizeof(struct kchan_msg), "layout");
 _Static_assert(CHAN_POLL == KCHAN_POLL && CHAN_FDS == KCHAN_FDS, "names");
 _Static_assert(CHAN_SEND == KCHAN_SEND && CHAN_RECV == KCHAN_RECV, "ops");
 _Static_assert(CHAN_DROP_NEW == KCHAN_DROP_NEW && CHAN_DROP_OLD == KCHAN_DROP_OLD, "flags");
-_Static_assert(CHAN_PRIO == KCHAN_PRIO && CHAN_RX == KCHAN_RX && CHAN_TX == KCHAN_TX, "names");
+_Static_assert(CHAN_PRIO == KCHAN_PRIO && CHAN_REARM == KCHAN_REARM && CHAN_RX == KCHAN_RX &&
+	       CHAN_TX == KCHAN_TX, "names");
 
 API int64_t chan_after(int64_t ns)
 {
@@ -239,29 +240,29 @@ static int select_fd(const struct chan_case *cases, unsigned n, int under, int *
 	return *opened < 0 ? fail(-*opened) : *opened;
 }
 
-/*
- * Any of the cases may be chosen: all that may be sent is read now, and any peer may
- * synchronise with what came before. Where an armed case will receive is not known yet.
- */
+/* What may be sent is read now. Where an armed case will receive is not known yet. */
+static void tell_case(const struct chan_case *c, bool arm)
+{
+	tool_reads(&c->fd, sizeof(c->fd));
+	if (c->fd == -1)
+		return;
+	tool_reads(&c->op, sizeof(c->op));
+	tool_reads(&c->events, sizeof(c->events));
+	if (c->op == CHAN_SEND || (c->op == CHAN_RECV && !arm)) {
+		tell_msg(&c->msg, c->op == CHAN_SEND);
+	} else if (c->op == CHAN_RECV) {
+		tool_reads(&c->msg.len, sizeof(c->msg.len));
+		tool_reads(&c->msg.nfds, sizeof(c->msg.nfds));
+	}
+}
+
+/* Any of the cases may be chosen, and any peer may synchronise with what came before. */
 static uint32_t tell_cases(const struct chan_case *cases, unsigned n, bool arm)
 {
 	uint32_t tag = race_tag();
 
-	for (unsigned i = 0; i < n; i++) {
-		const struct chan_case *c = &cases[i];
-
-		tool_reads(&c->fd, sizeof(c->fd));
-		if (c->fd == -1)
-			continue;
-		tool_reads(&c->op, sizeof(c->op));
-		tool_reads(&c->events, sizeof(c->events));
-		if (c->op == CHAN_SEND || (c->op == CHAN_RECV && !arm)) {
-			tell_msg(&c->msg, c->op == CHAN_SEND);
-		} else if (c->op == CHAN_RECV) {
-			tool_reads(&c->msg.len, sizeof(c->msg.len));
-			tool_reads(&c->msg.nfds, sizeof(c->msg.nfds));
-		}
-	}
+	for (unsigned i = 0; i < n; i++)
+		tell_case(&cases[i], arm);
 	race_release_tag(tag);
 	return tag;
 }
@@ -350,7 +351,7 @@ API int chan_select(struct chan_case *cases, unsigned n, unsigned flags, int und
 API int chan_arm(const struct chan_case *cases, unsigned n, unsigned flags)
 {
 	struct kchan_arm a = { .cases = (uintptr_t)cases, .n = n, .flags = flags };
-	int fd, opened = -1, r = check_cases(cases, n, flags);
+	int fd, opened = -1, r = check_cases(cases, n, flags & ~CHAN_REARM);
 
 	if (r)
 		return r;
@@ -379,6 +380,22 @@ API int chan_fired(int armed, struct chan_case *cases, unsigned n)
 	if (r >= 0 && tool_on())
 		fetched(&cases[r], f.tag);
 	return r;
+}
+
+/* Only the kernel knows which of the cases it reads. */
+API int chan_rearm(int armed, const struct chan_case *cases, unsigned n)
+{
+	struct kchan_arm a = { .cases = (uintptr_t)cases, .n = n };
+	int r = check_cases(cases, n, 0);
+
+	if (r)
+		return r;
+	if (tool_on())
+		a.tag = tell_cases(NULL, 0, true);
+	r = call(armed, KCHAN_IOC_REARM, &a);
+	if (r >= 0 && tool_on())
+		tell_case(&cases[r], true);
+	return r < 0 ? r : 0;
 }
 
 API int chan_shut(int end, int err)

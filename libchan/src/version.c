@@ -4,6 +4,7 @@
 
 _Static_assert(CHAN_HAS_URING == KCHAN_FEAT_URING &&
 	       CHAN_HAS_URING_PARK == KCHAN_FEAT_URING_PARK &&
+	       CHAN_HAS_REARM == KCHAN_FEAT_REARM &&
 	       CHAN_HAS_URING_SHORT == KCHAN_FEAT_URING_SHORT, "features");
 
 API unsigned chan_version(void)
