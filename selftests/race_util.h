@@ -36,7 +36,7 @@ static inline bool pause_command(const char *what, const char *point, int tid, c
 static inline bool spins_at(const char *point)
 {
 	static const char *const points[] = { "handed", "made_done", "pair", "pair_half", "park",
-					      "sleep", "spin", "spun", "value_added",
+					      "sleep", "spin", "spun", "stale", "value_added",
 					      "value_begun" };
 
 	for (int i = 0; i < sizeof(points) / sizeof(*points); i++)
