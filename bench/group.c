@@ -3,7 +3,8 @@
  * Groups. `cancel`: n threads wait in chan_recv under a group, and chan_cancel returns;
  * `cancel_all`: until all of them have returned. Its peer is n threads in poll of an
  * eventfd. The others are made and closed over and over: a group; one that is
- * cancelled; a member that joins and leaves; and, to compare, a channel and a pipe.
+ * cancelled; a member that joins and leaves; and, to compare, a pipe and a channel,
+ * `kchan-on` on a device that stays open.
  * `value_get` asks a group for the value that one n levels above it has.
  */
 #include "bench.h"
@@ -66,6 +67,20 @@ static void chan_new(void *arg, long ops)
 		close(end[0]);
 		close(end[1]);
 	}
+}
+
+static void chan_new_on(void *arg, long ops)
+{
+	int dev = must(open("/dev/kchan", O_RDWR | O_CLOEXEC), "/dev/kchan");
+	int end[2];
+
+	(void)arg;
+	while (ops--) {
+		must(chan_make_on(dev, end, 64, 1, 0), "chan_make_on");
+		close(end[0]);
+		close(end[1]);
+	}
+	close(dev);
 }
 
 static void pipe_new(void *arg, long ops)
@@ -218,6 +233,7 @@ int main(int argc, char **argv)
 		{ "group_cancel", "kchan", group_cancel, false },
 		{ "join_leave", "kchan", join_leave, true },
 		{ "make", "kchan", chan_new, true },
+		{ "make", "kchan-on", chan_new_on, false },
 		{ "make", "pipe", pipe_new, false },
 	};
 
