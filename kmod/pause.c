@@ -179,6 +179,18 @@ static int pause_show(struct seq_file *m, void *unused)
 	return 0;
 }
 
+/* The points that spin; a test keeps who stops there on a processor of its own. */
+static int spins_show(struct seq_file *m, void *unused)
+{
+	int i;
+
+	for (i = 0; i < KCHAN_PAUSE_NR; i++)
+		if (points[i].spins)
+			seq_printf(m, "%s\n", points[i].name);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(spins);
+
 static void set_owner(const void *old, const void *new)
 {
 	unsigned long flags;
@@ -220,6 +232,7 @@ void kchan_pause_init(void)
 	BUILD_BUG_ON(ARRAY_SIZE(points) != KCHAN_PAUSE_NR);
 	dir = debugfs_create_dir("kchan", NULL);
 	debugfs_create_file("pause", 0600, dir, NULL, &pause_fops);
+	debugfs_create_file("spins", 0400, dir, NULL, &spins_fops);
 }
 
 /* Let all go on: work of the module may be among those that have stopped. */

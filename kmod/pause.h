@@ -14,6 +14,8 @@
  * waited for 120 seconds, or 15 where it spins, by which the test has failed. Opening the file
  * forgets all stops, and closing it lets all threads go on. A killed thread goes on too.
  *
+ * /sys/kernel/debug/kchan/spins names the points that spin, one a line.
+ *
  * A point that SPINS is under a spinlock, or in a thread that is about to sleep. Whatever it
  * waits for needs another processor, and must not need that lock: tests keep the two apart.
  */
