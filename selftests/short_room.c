@@ -109,7 +109,7 @@ static long result(struct waiter *w, int how)
 
 	switch (how) {
 	case WAIT_ARMED:
-		if (poll(&p, 1, 20000) == 1 && chan_fired(w->fd, &c, 1) == 0)
+		if (poll(&p, 1, PATIENCE) == 1 && chan_fired(w->fd, &c, 1) == 0)
 			r = c.msg.res;
 		close(w->fd);
 		return r;
@@ -121,7 +121,7 @@ static long result(struct waiter *w, int how)
 		return r;
 	default:
 		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += 20;
+		until.tv_sec += PATIENCE / 1000;
 		return pthread_timedjoin_np(w->p.t, NULL, &until) ? -1 : w->ret;
 	}
 }
