@@ -530,12 +530,15 @@ __poll_t kchan_poll(struct kchan *c, int side, struct kchan_waiter *self, struct
 
 	poll_wait(file, side == KCHAN_SIDE_RX ? &c->rx_poll : &c->tx_poll, pt);
 	kchan_pause(poll_queued);
-	do {
+	for (;;) {
 		steps = KCHAN_STEPS;
 		spin_lock(&c->lock);
 		mask = events_of(c, side, self, &steps);
 		spin_unlock(&c->lock);
-	} while (unlikely(!mask && !steps));
+		if (likely(mask || steps))
+			break;
+		cond_resched();	/* each look has unlinked KCHAN_STEPS nodes: they come to an end */
+	}
 	kchan_pause(poll_looked);
 	return mask;
 }
@@ -783,7 +786,7 @@ u32 kchan_next_len(struct kchan *c)
 	unsigned int steps;
 	u32 nfds, len;
 
-	do {
+	for (;;) {
 		n = NULL;
 		len = 0;
 		steps = KCHAN_STEPS;
@@ -795,8 +798,10 @@ u32 kchan_next_len(struct kchan *c)
 		if (n)
 			len = n->out->len;
 		spin_unlock(&c->lock);
-	} while (unlikely(!n && !steps));
-	return len;
+		if (likely(n || steps))
+			return len;
+		cond_resched();	/* see kchan_poll() */
+	}
 }
 
 /* @own: the side whose file the calling ioctl holds, or -1. */
