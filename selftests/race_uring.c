@@ -179,4 +179,71 @@ TEST_F(uring, a_peer_while_the_ring_ends)
 	EXPECT_EQ(0, info_of(self->e[0]).sent);
 }
 
+/* Submit a receive, or a send, and stop in another call: the task work has to wait. */
+static long r_busy_receiver(struct racer *r)
+{
+	struct io_uring ring;
+	struct kchan_xfer x;
+
+	if (io_uring_queue_init(4, &ring, 0) ||
+	    !submit(&ring, r->fd, &x, r->buf, -1, r->deadline))
+		return -9997;
+	return chan_send(r->other, r->buf, 4, -1, CHAN_NOW);
+}
+
+static long r_busy_sender(struct racer *r)
+{
+	struct io_uring_sqe *sqe;
+	struct io_uring ring;
+	struct kchan_xfer x;
+
+	if (io_uring_queue_init(4, &ring, 0))
+		return -9997;
+	sqe = io_uring_get_sqe(&ring);
+	chan_prep_send(sqe, r->fd, &x, r->buf, 4, -1, r->deadline);
+	if (io_uring_submit(&ring) != 1)
+		return -9997;
+	return chan_recv(r->other, r->buf, 4, -1, CHAN_NOW);
+}
+
+/*
+ * The submitter is killed while the peer that has chosen its command still has the locks. It
+ * does not look for the command, for which it would wait for the peer: its task has been asked
+ * for that already. What was sent to it goes back, and what it has sent stays sent.
+ */
+TEST_F(uring, a_kill_of_the_submitter_while_the_peer_has_the_lock)
+{
+	for (int tx = 0; tx < 2; tx++) {
+		struct racer *r = shared(sizeof(*r));
+		struct racer s = RACER(tx ? r_recv : r_send, self->e[!tx], .point = "made_done",
+				       .until = "uring_finish");
+		int other[2], v = 7;
+
+		ASSERT_EQ(0, chan_make(other, 4, 1, 0));
+		*r = (struct racer)RACER(tx ? r_busy_sender : r_busy_receiver, self->e[tx],
+					 .other = other[!tx], .point = tx ? "recv" : "send");
+		r->deadline = CHAN_FOREVER;
+		memcpy(tx ? r->buf : s.buf, &v, 4);
+		ASSERT_TRUE(race_begin(r, true));
+		ASSERT_TRUE(stopped_at(r->point, ANY));
+		ASSERT_TRUE(parked(self->e[0], tx, !tx));
+		ASSERT_TRUE(race_start(&s));
+		ASSERT_EQ(0, kill(r->p.pid, SIGKILL));
+		EXPECT_EQ(-SIGKILL, party_end(&r->p));
+		EXPECT_EQ(tx ? 4 : 0, race_end(&s));
+		v = 0;
+		if (tx)
+			memcpy(&v, s.buf, 4);
+		else
+			EXPECT_EQ(4, chan_recv(self->e[0], &v, 4, -1, CHAN_NOW));
+		EXPECT_EQ(7, v);
+		EXPECT_EQ(tx + 1, info_of(self->e[0]).sent);
+		EXPECT_EQ(tx + 1, info_of(self->e[0]).received);
+		EXPECT_TRUE(parked(self->e[0], 0, 0));
+		close2(other);
+		munmap(r, sizeof(*r));
+	}
+	io_uring_queue_exit(&self->ring);
+}
+
 TEST_HARNESS_MAIN
