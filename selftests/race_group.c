@@ -793,4 +793,72 @@ TEST_F(group, past_a_deadline_no_call_waits_for_the_tree)
 	}
 }
 
+/* ---- the child of chan_fork() ---- */
+
+static int child_sends = -1;	/* in the child, before it has closed anything */
+
+static void child_comes(void)
+{
+	if (child_sends >= 0)
+		chan_send(child_sends, "here", 4, -1, CHAN_NOW);
+}
+
+static long r_fork(struct racer *r)
+{
+	int m;
+	long pid = chan_fork(r->fd, &r->other, 1, &m);
+
+	if (!pid) {
+		chan_leave(m, EIO, "child");
+		_exit(0);
+	}
+	return pid;
+}
+
+/*
+ * The child has copies of all descriptors until it has closed those it does not keep. Meanwhile
+ * the others are as open as the parent left them, and it is a member by its own copy alone.
+ * Then it goes on, or is killed; or its group has ended by then.
+ */
+TEST_F(group, a_child_that_has_not_closed_its_copies_yet)
+{
+	enum { GOES_ON, KILLED, ENDED, WAYS };
+
+	ASSERT_EQ(0, pthread_atfork(NULL, NULL, child_comes));
+	for (int way = 0; way < WAYS; way++) {
+		int g = root(), gone[2], kept[2], v, first = -1, status;
+		struct racer f = RACER(r_fork, g);
+
+		ASSERT_EQ(0, chan_make(gone, 4, 0, 0));
+		ASSERT_EQ(0, chan_make(kept, 4, 1, 0));
+		f.other = child_sends = kept[1];
+		ASSERT_TRUE(stop_at("send", ANY, NULL));
+		ASSERT_TRUE(race_begin(&f, false));
+		ASSERT_TRUE(stopped_at("send", ANY));
+		ASSERT_LT(0, race_end(&f));
+		child_sends = -1;
+		close(gone[1]);
+		EXPECT_EQ(-EAGAIN, chan_recv(gone[0], &v, 4, -1, CHAN_NOW));
+		EXPECT_EQ(1, info_of(gone[0]).senders);
+		EXPECT_EQ(1, ginfo(g).members);
+		EXPECT_EQ(-EAGAIN, chan_wait(g, &first, -1, CHAN_NOW));
+		if (way == ENDED)
+			EXPECT_EQ(0, chan_cancel(g, EPERM, NULL));
+		EXPECT_TRUE(way == KILLED ? !kill(f.ret, SIGKILL) : go_on("send", ANY));
+		EXPECT_EQ(0, chan_wait(g, &first, -1, SOON));
+		EXPECT_EQ(way == KILLED ? EOWNERDEAD : EIO, first);
+		EXPECT_EQ(0, ginfo(g).members);
+		EXPECT_EQ(1, ginfo(g).failed);
+		EXPECT_EQ(way == ENDED ? EPERM : 0, ginfo(g).err);
+		EXPECT_EQ(-ECONNRESET, chan_recv(gone[0], &v, 4, -1, SOON));
+		EXPECT_EQ(f.ret, waitpid(f.ret, &status, 0));
+		EXPECT_EQ(way == KILLED ? SIGKILL : 0, status);
+		EXPECT_EQ(1, info_of(kept[0]).senders);
+		EXPECT_EQ(1, info_of(kept[0]).len);
+		close(gone[0]);
+		close2(kept);
+		close(g);
+	}
+}
+
 TEST_HARNESS_MAIN
