@@ -1138,4 +1138,70 @@ TEST_F(chan, two_fetch_an_armed_select_at_once)
 	close2(b);
 }
 
+static long r_polls_armed(struct racer *r)
+{
+	struct chan_case k = { .fd = r->fd, .op = CHAN_POLL, .events = POLLIN };
+	int i = chan_select(&k, 1, 0, r->under ?: -1, r->deadline);
+
+	return i ? i : k.revents;
+}
+
+/*
+ * It is closed unfired while a select comes to poll it: the select learns of that, whether it
+ * has looked already, has queued, or is about to sleep.
+ */
+TEST_F(chan, an_armed_select_is_closed_unfired_while_a_select_comes_to_poll_it)
+{
+	static const char *const points[] = { "group_attach", "select_queued", "sleep" };
+
+	for (int i = 0; i < 3; i++) {
+		int a[2], b[2], armed, g = root();
+		struct racer r = RACER(r_polls_armed, 0, .point = points[i], .under = g);
+
+		ASSERT_EQ(0, chan_make(a, 4, 0, 0));
+		ASSERT_EQ(0, chan_make(b, 4, 0, 0));
+		r.fd = armed = arm2(a[0], b[0]);
+		ASSERT_LE(0, armed);
+		ASSERT_TRUE(race_start(&r));
+		close(armed);
+		EXPECT_TRUE(parked(a[0], 0, 0) && parked(b[0], 0, 0));
+		EXPECT_EQ(-EAGAIN, now(a[1], 5));
+		EXPECT_EQ(POLLHUP, race_finish(&r)) TH_LOG("%s", points[i]);
+		EXPECT_GT(r.deadline, chan_after(0)) TH_LOG("%s", points[i]);
+		close2(a);
+		close2(b);
+		close(g);
+	}
+}
+
+/* A select polls it when its last close has begun: it fires before that is over, or never. */
+TEST_F(chan, an_armed_select_that_is_polled_is_chosen_while_it_is_closed)
+{
+	for (int fires = 0; fires < 2; fires++) {
+		struct racer c = RACER(r_close, 0, .point = "armed_release"), r = RACER(r_polls_armed, 0);
+		int a[2], b[2];
+
+		ASSERT_EQ(0, chan_make(a, 4, 0, 0));
+		ASSERT_EQ(0, chan_make(b, 4, 0, 0));
+		c.fd = r.fd = arm2(a[0], b[0]);
+		ASSERT_LE(0, c.fd);
+		ASSERT_TRUE(race_begin(&r, false));
+		ASSERT_TRUE(asleep(&r.p.tid));
+		ASSERT_TRUE(race_start(&c));
+		EXPECT_EQ(-9999, __atomic_load_n(&r.ret, __ATOMIC_ACQUIRE));
+		if (fires) {
+			EXPECT_EQ(0, now(b[1], 5));
+			EXPECT_EQ(POLLIN, race_end(&r));
+		}
+		EXPECT_EQ(0, race_finish(&c));
+		if (!fires)
+			EXPECT_EQ(POLLHUP, race_end(&r));
+		EXPECT_GT(r.deadline, chan_after(0));
+		EXPECT_EQ(fires ? 5 : -EAGAIN, take(b[0]));
+		EXPECT_TRUE(parked(a[0], 0, 0) && parked(b[0], 0, 0));
+		close2(a);
+		close2(b);
+	}
+}
+
 TEST_HARNESS_MAIN
