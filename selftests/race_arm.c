@@ -176,6 +176,46 @@ TEST_F(arm, it_fires_again_before_its_first_peer_has_told)
 	}
 }
 
+static long r_shut(struct racer *r)
+{
+	return chan_shut(r->fd, 0);
+}
+
+/*
+ * A shut ends two selects and has told the second of them when the first is armed again. Another
+ * shut ends that once more, and one that nobody has told yet: each is told by one of the two.
+ */
+TEST_F(arm, it_fires_again_while_it_waits_to_be_told)
+{
+	struct chan_case k[1];
+	int d[2], third, second, v;
+	struct racer s = RACER(r_shut, self->a[1], .point = "armed_done");
+	struct racer x = {};
+
+	ASSERT_EQ(0, chan_make(d, 4, 0, 0));
+	close(self->armed);
+	k[0] = chan_recv_case(self->b[0], NULL, 4);
+	third = chan_arm(k, 1, CHAN_REARM);
+	self->armed = arm3(self->a[0], self->b[0], self->c[0], CHAN_REARM);
+	k[0] = chan_recv_case(self->a[0], NULL, 4);
+	second = chan_arm(k, 1, CHAN_REARM);
+	ASSERT_LE(0, third);
+	ASSERT_LE(0, second);
+	ASSERT_TRUE(race_start(&s));		/* it tells the second first */
+	ASSERT_EQ(0, fetched(self->armed, &v));
+	x.fd = self->armed;
+	x.other = d[0];
+	ASSERT_EQ(0, r_rearm(&x));
+	EXPECT_EQ(0, chan_shut(self->b[1], 0));
+	EXPECT_EQ(POLLIN, events(third));
+	EXPECT_EQ(1, fetched(self->armed, &v));
+	EXPECT_EQ(0, race_finish(&s));
+	EXPECT_EQ(POLLIN, events(second));
+	EXPECT_EQ(POLLIN, events(third));
+	close2((int[]){ second, third });
+	close2(d);
+}
+
 /* ... or closed. */
 TEST_F(arm, it_is_closed_armed_again_before_its_first_peer_has_told)
 {
