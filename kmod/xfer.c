@@ -440,6 +440,7 @@ static __always_inline long take_short(struct kchan *c, void __user *buf)
 	u32 len = pop_words(c, in.words, &in.tag);
 
 	received(c, 1);
+	kchan_pause(deliver);
 	if (likely(copy_short_out(buf, in.data, len) && !kchan_killed())) {
 		atomic64_inc(&c->received);
 		return len;
