@@ -233,7 +233,7 @@ int main(int argc, char **argv)
 		{ "group_cancel", "kchan", group_cancel, false },
 		{ "join_leave", "kchan", join_leave, true },
 		{ "make", "kchan", chan_new, true },
-		{ "make", "kchan-on", chan_new_on, false },
+		{ "make", "kchan-on", chan_new_on, true },
 		{ "make", "pipe", pipe_new, false },
 	};
 

@@ -8,6 +8,7 @@
 #include "peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libchan.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 
 struct service {
 	unsigned capacity;
+	int dev;			/* stays open: each request makes a channel */
 	int rx, tx;			/* of requests, which carry descriptors */
 	struct line there, back;	/* that stay */
 };
@@ -29,7 +31,7 @@ static void kchan_client(struct service *s)
 	int reply[2];
 	struct chan_msg m = { .buf = msg, .len = SIZE, .fds = &reply[1], .nfds = 1 };
 
-	must(chan_make(reply, SIZE, s->capacity, 0), "chan_make");
+	must(chan_make_on(s->dev, reply, SIZE, s->capacity, 0), "chan_make_on");
 	must(chan_sendm(s->tx, &m, 1, -1, CHAN_FOREVER), "chan_sendm");
 	close(reply[1]);
 	must(chan_recv(reply[0], msg, SIZE, -1, CHAN_FOREVER), "chan_recv");
@@ -140,6 +142,7 @@ static void measure(bool processes, unsigned capacity)
 
 	line_open(&s.there, peer_named(way->line), SIZE, capacity);
 	line_open(&s.back, peer_named(way->line), SIZE, capacity);
+	s.dev = must(open("/dev/kchan", O_RDWR | O_CLOEXEC), "/dev/kchan");
 	if (way->capacity)
 		must(chan_make(end, SIZE, capacity, CHAN_FDS), "chan_make");
 	else
@@ -150,6 +153,7 @@ static void measure(bool processes, unsigned capacity)
 	    (double)crew(2, processes, serve, &s, ops / 10 + 1, ops) / ops);
 	close(s.rx);
 	close(s.tx);
+	close(s.dev);
 	line_close(&s.there);
 	line_close(&s.back);
 }

@@ -3,7 +3,8 @@
  * A send and a receive of 64 bytes in one thread through io_uring: n sends a submit,
  * then n receives a submit. One operation is a pair. `kchan-rw` is the ring's own
  * WRITE and READ on a channel, as `pipe` is on a pipe; `kchan-cmd` is channel calls as
- * commands; `kchan-ioctl` is the same work without a ring.
+ * commands, `kchan-short` those that name their message in the entry; `kchan-ioctl` is the
+ * same work without a ring.
  */
 #include "bench.h"
 #include "peer.h"
@@ -39,6 +40,14 @@ static void prep_command(struct load *l, struct io_uring_sqe *sqe, unsigned i, b
 		chan_prep_send(sqe, l->line.tx, &l->xfers[i], l->msgs[i], SIZE, -1, CHAN_FOREVER);
 	else
 		chan_prep_recv(sqe, l->line.rx, &l->xfers[i], l->msgs[i], SIZE, -1, CHAN_FOREVER);
+}
+
+static void prep_short(struct load *l, struct io_uring_sqe *sqe, unsigned i, bool send)
+{
+	if (send)
+		chan_prep_send_wait(sqe, l->line.tx, l->msgs[i], SIZE);
+	else
+		chan_prep_recv_wait(sqe, l->line.rx, l->msgs[i], SIZE);
 }
 
 /* One submit; the first error of its completions, or 0. */
@@ -87,6 +96,11 @@ static void pairs_command(void *arg, long ops)
 	pairs(arg, prep_command, ops);
 }
 
+static void pairs_short(void *arg, long ops)
+{
+	pairs(arg, prep_short, ops);
+}
+
 static void pairs_ioctl(void *arg, long ops)
 {
 	struct load *l = arg;
@@ -107,6 +121,7 @@ static const struct way {
 	{ "kchan-ioctl", "kchan", pairs_ioctl, NULL },
 	{ "kchan-rw", "kchan", pairs_rw, prep_rw },
 	{ "kchan-cmd", "kchan", pairs_command, prep_command },
+	{ "kchan-short", "kchan", pairs_short, prep_short },
 	{ "pipe", "pipe", pairs_rw, prep_rw },
 	{ .peer = NULL }
 };
@@ -141,7 +156,7 @@ int main(int argc, char **argv)
 	}
 	for (const struct way *w = ways; w->peer; w++)
 		for (unsigned n = 1; n <= MOST; n *= MOST)
-			if (!options.hot || w->prep == prep_command)
+			if (!options.hot || w->prep == prep_command || w->prep == prep_short)
 				measure(&l, w, n);
 	io_uring_queue_exit(&l.ring);
 	return 0;
