@@ -274,14 +274,15 @@ enum sel_how sel_enqueue(struct sel *s)
 }
 
 /*
- * The same, for a select that was queued before and whose cases name different channels, of
- * the first @m in their order alone. The others stand in their queues.
+ * The same, for a select that is armed again and whose cases name different channels, of the
+ * first @m in their order alone. The others stand in their queues.
  */
 enum sel_how sel_enqueue_some(struct sel *s, unsigned int m)
 {
 	enum sel_how how;
 	unsigned int k;
 
+	s->w.queued = true;	/* it may have found a case ready before it was queued anywhere */
 	for (k = 0; k < m; k++) {
 		if (!s->prio) {
 			unsigned int j = k + below(s, m - k);

@@ -259,6 +259,78 @@ TEST_F(rearm, what_came_meanwhile_fires_it_at_once)
 	close2(e);
 }
 
+/* A case that was ready when it was armed first: then no other was queued before. */
+TEST(it_was_ready_when_it_was_armed)
+{
+	for (int flags = 0; flags <= CHAN_PRIO; flags += CHAN_PRIO) {
+		int a[2], b[2], v = -1, w = -1, armed;
+		struct chan_case k[2];
+
+		ASSERT_EQ(0, chan_make(a, 4, 2, 0));
+		ASSERT_EQ(0, chan_make(b, 4, 2, 0));
+		k[0] = chan_recv_case(a[0], &v, 4);
+		k[1] = chan_recv_case(b[0], &w, 4);
+		for (int n = 1; n <= 2; n++) {
+			/* each time one is there, and one more that is found when it is armed again */
+			ASSERT_EQ(0, now(a[1], 1));
+			ASSERT_EQ(0, now(a[1], 2));
+			armed = chan_arm(k, n, CHAN_REARM | flags);
+			ASSERT_LE(0, armed);
+			ASSERT_EQ(0, chan_fired(armed, k, n));
+			EXPECT_EQ(1, v);
+			ASSERT_EQ(0, chan_rearm(armed, k, n));
+			EXPECT_EQ(POLLIN, events_of(armed));
+			EXPECT_EQ(0, info_of(b[0]).parked_receivers);
+			ASSERT_EQ(0, now(b[1], 3));
+			EXPECT_EQ(1, info_of(b[0]).len);	/* nobody is matched with it */
+			ASSERT_EQ(0, chan_fired(armed, k, n));
+			EXPECT_EQ(2, v);
+			EXPECT_EQ(-1, w);
+			close(armed);
+			EXPECT_EQ(3, take(b[0]));
+		}
+		/* found by the case that was not ready then, while the other is parked */
+		ASSERT_EQ(0, now(a[1], 4));
+		armed = chan_arm(k, 2, CHAN_REARM | flags);
+		ASSERT_EQ(0, chan_fired(armed, k, 2));
+		ASSERT_EQ(0, now(b[1], 5));
+		ASSERT_EQ(0, chan_rearm(armed, k, 2));
+		EXPECT_EQ(POLLIN, events_of(armed));
+		ASSERT_EQ(0, now(a[1], 6));
+		EXPECT_EQ(1, info_of(a[0]).len);
+		ASSERT_EQ(1, chan_fired(armed, k, 2));
+		EXPECT_EQ(5, w);
+		EXPECT_EQ(6, take(a[0]));
+		close(armed);
+
+		/* a message that is found and not fetched goes back */
+		ASSERT_EQ(0, now(a[1], 7));
+		ASSERT_EQ(0, now(a[1], 8));
+		armed = chan_arm(k, 1, CHAN_REARM | flags);
+		ASSERT_EQ(0, chan_fired(armed, k, 1));
+		ASSERT_EQ(0, chan_rearm(armed, k, 1));
+		EXPECT_EQ(0, info_of(a[0]).len);
+		close(armed);
+		EXPECT_EQ(8, take(a[0]));
+
+		/* the same of sends */
+		k[0] = chan_send_case(a[1], &v, 4);
+		v = 9;
+		armed = chan_arm(k, 1, CHAN_REARM | flags);
+		ASSERT_EQ(0, chan_fired(armed, k, 1));
+		v = 10;
+		ASSERT_EQ(0, chan_rearm(armed, k, 1));
+		EXPECT_EQ(POLLIN, events_of(armed));
+		ASSERT_EQ(0, chan_fired(armed, k, 1));
+		EXPECT_EQ(9, take(a[0]));
+		EXPECT_EQ(10, take(a[0]));
+		EXPECT_EQ(-EAGAIN, take(a[0]));
+		close(armed);
+		close2(a);
+		close2(b);
+	}
+}
+
 /*
  * A case keeps its place in its queue, unless a call that looked for somebody has passed it:
  * then it is last.
