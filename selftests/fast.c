@@ -337,7 +337,7 @@ static bool live(const struct pair *p, const struct kind *k, uint64_t seed)
 static void live_often(struct __test_metadata *_metadata, const char *name)
 {
 	const struct pair *p = pairs;
-	int lives = quick(400, 60);
+	int lives = quick(200, 15);
 
 	ASSERT_TRUE(raw_open(&ring));
 	while (strcmp(p->name, name))
