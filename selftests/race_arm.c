@@ -295,6 +295,7 @@ TEST_F(arm, a_group_ends_while_its_send_is_met)
 	ASSERT_TRUE(fire(self->a[1], self->armed, 0));
 	ASSERT_TRUE(race_begin(&s, false));
 	ASSERT_TRUE(parked(self->a[1], 1, 0));
+	ASSERT_TRUE(stay_on(1, s.p.tid));	/* woken, it waits for the lock behind the other */
 	ASSERT_TRUE(race_start(&x));
 	EXPECT_EQ(0, chan_cancel(g, 0, NULL));
 	EXPECT_EQ(0, race_finish(&x));
