@@ -53,11 +53,11 @@ static u32 below(struct sel *s, u32 n)
 	return ((s->rnd >> 32) * n) >> 32;
 }
 
-/* The case to try as number @k, by one step of a Fisher-Yates shuffle. */
-static unsigned int pick(struct sel *s, unsigned int k)
+/* The case to try as number @k of @n, by one step of a Fisher-Yates shuffle. */
+static unsigned int pick(struct sel *s, unsigned int k, unsigned int n)
 {
 	if (!s->prio) {
-		unsigned int j = k + below(s, s->n - k);
+		unsigned int j = k + below(s, n - k);
 
 		swap(s->cs[k].order, s->cs[j].order);
 	}
@@ -134,7 +134,7 @@ int sel_probe(struct sel *s, bool exact)
 
 	for (rounds = 0; rounds < PROBES; rounds++) {
 		for (k = 0; k < s->n; k++) {
-			i = pick(s, k);
+			i = pick(s, k, s->n);
 			if (!is_disabled(&s->cs[i]) && probe(s, i))
 				return 0;
 			kchan_pause(select_probed);
@@ -248,22 +248,23 @@ static enum sel_how watch_one(struct sel *s, unsigned int i)
 }
 
 /*
- * Queue on every channel and file (SEL_QUEUED), unless a case turns out to be ready on the way
- * (SEL_FOUND), or a peer has chosen the select, or its group aborted it, meanwhile (SEL_CHOSEN).
+ * Queue the first @n cases in their order. @apart: no two cases of the select name the same
+ * channel, so that none has to share a node.
  */
-enum sel_how sel_enqueue(struct sel *s)
+static enum sel_how enqueue(struct sel *s, unsigned int n, bool apart)
 {
 	unsigned int k, i;
 	enum sel_how how;
 
-	kchan_holder_parks(&s->w.holder);
 	s->w.queued = true;
-	for (k = 0; k < s->n; k++) {
-		i = pick(s, k);
+	for (k = 0; k < n; k++) {
+		i = pick(s, k, n);
 		if (is_disabled(&s->cs[i]))
 			continue;
-		how = s->cs[i].c ? enqueue_one(s, i, s->n > 1 ? parked_before(s, i) : NULL) :
-			watch_one(s, i);
+		if (s->cs[i].c)
+			how = enqueue_one(s, i, apart || s->n == 1 ? NULL : parked_before(s, i));
+		else
+			how = watch_one(s, i);
 		if (how != SEL_QUEUED)
 			return how;
 		kchan_pause(select_queued);
@@ -274,29 +275,22 @@ enum sel_how sel_enqueue(struct sel *s)
 }
 
 /*
- * The same, for a select that is armed again and whose cases name different channels, of the
- * first @m in their order alone. The others stand in their queues.
+ * Queue on every channel and file (SEL_QUEUED), unless a case turns out to be ready on the way
+ * (SEL_FOUND), or a peer has chosen the select, or its group aborted it, meanwhile (SEL_CHOSEN).
  */
-enum sel_how sel_enqueue_some(struct sel *s, unsigned int m)
+enum sel_how sel_enqueue(struct sel *s)
 {
-	enum sel_how how;
-	unsigned int k;
+	kchan_holder_parks(&s->w.holder);
+	return enqueue(s, s->n, false);
+}
 
-	s->w.queued = true;	/* it may have found a case ready before it was queued anywhere */
-	for (k = 0; k < m; k++) {
-		if (!s->prio) {
-			unsigned int j = k + below(s, m - k);
-
-			swap(s->cs[k].order, s->cs[j].order);
-		}
-		how = enqueue_one(s, s->cs[k].order, NULL);
-		if (how != SEL_QUEUED)
-			return how;
-		kchan_pause(select_queued);
-		if (smp_load_acquire(&s->w.state) != KCHAN_PENDING)
-			return SEL_CHOSEN;
-	}
-	return SEL_QUEUED;
+/*
+ * The same, for a select that is armed again and whose cases name different channels, of the
+ * first @n in their order alone. The others stand in their queues.
+ */
+enum sel_how sel_enqueue_some(struct sel *s, unsigned int n)
+{
+	return enqueue(s, n, true);
 }
 
 /* Unlink all nodes: no peer can reach the select after this, and its result is final. */
@@ -323,7 +317,7 @@ static enum sel_how sample_all(struct sel *s)
 	unsigned int k, i;
 
 	for (k = 0; k < s->n; k++) {
-		i = pick(s, k);
+		i = pick(s, k, s->n);
 		if (s->cs[i].op == KCHAN_POLL && sel_sample(s, &s->cs[i]))
 			return commit_poll(s, i);
 	}

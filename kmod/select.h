@@ -100,7 +100,7 @@ void sel_unwatch(struct sel *s);
 long kchan_select(unsigned int cmd, unsigned long arg, bool bare);
 int sel_probe(struct sel *s, bool exact);
 enum sel_how sel_enqueue(struct sel *s);
-enum sel_how sel_enqueue_some(struct sel *s, unsigned int m);
+enum sel_how sel_enqueue_some(struct sel *s, unsigned int n);
 void sel_dequeue(struct sel *s);
 int sel_wait(struct sel *s, struct kgroup *under, s64 deadline, int expired);
 int sel_deliver(struct sel *s, struct kchan_mem *dst);
