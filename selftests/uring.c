@@ -391,6 +391,8 @@ TEST(rings_of_other_kinds)
 	ASSERT_EQ(0, chan_make(e, 8, 0, 0));
 	ASSERT_EQ(0, io_uring_queue_init(8, &ring, IORING_SETUP_SQPOLL));
 	ASSERT_EQ(0, null_command(&ring));
+	while (io_uring_sq_ready(&ring))	/* its thread lets go of an entry later */
+		usleep(1000);
 	meet(_metadata, &ring, e, "sq");
 	PREP(&ring, 1, chan_prep_recv, e[0], &x, buf, 8, -1, CHAN_FOREVER);
 	io_uring_submit(&ring);
